@@ -1,0 +1,31 @@
+/** Where a defect stands: in a file (1-based line and column) or in an object read from elsewhere. */
+export interface Place {
+  readonly file?: string;
+  readonly line?: number;
+  readonly column?: number;
+  /** The object, as an operator would name it: `service-intentions/api`, `service web on vm-web`. */
+  readonly object?: string;
+}
+
+/** `error`: what it touches is not served as written. `warning`: served, but probably not what was meant. */
+export type Severity = 'error' | 'warning';
+
+/** A defect in the input, as a value. Every code is listed in docs/problems.md with its cause and cure. */
+export interface Problem {
+  /** Stable and searchable, e.g. `unknown-key`. */
+  readonly code: string;
+  readonly severity: Severity;
+  readonly message: string;
+  readonly place?: Place;
+  /** What to do about it, in one sentence. */
+  readonly hint?: string;
+  /** IDs of the proxies it touches, when known. */
+  readonly proxies?: readonly string[];
+}
+
+/** One line for people: `mesh.yaml:12:5: error unknown-key: …`. */
+export function formatProblem(problem: Problem): string {
+  const { file, line, column, object } = problem.place ?? {};
+  const where = [file, line, column].filter((part) => part !== undefined).join(':') || object;
+  return `${where ? `${where}: ` : ''}${problem.severity} ${problem.code}: ${problem.message}${problem.hint ? ` (${problem.hint})` : ''}`;
+}
