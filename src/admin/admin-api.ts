@@ -1,0 +1,107 @@
+import type { Problem } from '../mesh/problem.ts';
+import type { StreamStatus } from '../server/stream-status.ts';
+
+/** What operators can see and do. The control plane implements it; the HTTP server and the CLI speak it as JSON, snake_case. */
+export interface AdminApi {
+  /** Whether a complete mesh is being served, and if not (or not a fresh one), why. */
+  readiness(): Readiness;
+  proxies(): ProxyStatus[];
+  /** Undefined when no registration and no stream has this ID. `node` chooses where an ID is used on several. */
+  proxy(id: string, node?: string): ProxyDetails | undefined;
+  /** The resources held for a proxy as canonical JSON, private keys left out. Undefined when it is not registered. */
+  proxyConfig(id: string, node?: string): ProxyConfig | undefined;
+  problems(): readonly Problem[];
+  mesh(): MeshSummary;
+  checkIntention(source: string, destination: string): IntentionVerdict;
+  caRoots(): CaStatus;
+  /** Starts a root rotation. Rejects with a reason when one is under way. */
+  rotateCa(): Promise<CaStatus>;
+  issueLeaf(service: string): Promise<IssuedLeaf>;
+}
+
+export interface Readiness {
+  readonly ready: boolean;
+  /** `fresh`: the mesh as it is now; `stale`: the last good one, because the newest cannot be used; `none`. */
+  readonly mesh: 'fresh' | 'stale' | 'none';
+  readonly reason?: string;
+}
+
+export interface ProxyStatus {
+  readonly id: string;
+  readonly node?: string;
+  readonly service?: string;
+  /** `connected`: served; `waiting`: connected, but nothing to serve (see `reason`); `disconnected`: registered, no stream. */
+  readonly state: 'connected' | 'waiting' | 'disconnected';
+  readonly reason?: string;
+  readonly streams: readonly StreamStatus[];
+}
+
+export interface ProxyDetails extends ProxyStatus {
+  /** What `adsum redirect-traffic --proxy-id` needs. Absent when the proxy is not registered. */
+  readonly redirect?: RedirectSettings;
+}
+
+export interface RedirectSettings {
+  /** The port inbound traffic is redirected to. */
+  readonly bind_port: number;
+  /** The port outbound traffic is redirected to. */
+  readonly outbound_port: number;
+  /** Ports that must stay reachable from outside without the proxy: exposed paths, metrics. */
+  readonly exclude_inbound_ports: readonly number[];
+}
+
+export interface ProxyConfig {
+  readonly clusters: readonly object[];
+  readonly endpoints: readonly object[];
+  readonly listeners: readonly object[];
+  readonly routes: readonly object[];
+  readonly secrets: readonly object[];
+}
+
+export interface MeshSummary {
+  readonly datacenter: string;
+  readonly trust_domain: string;
+  readonly default_intention_policy: 'allow' | 'deny';
+  readonly services: readonly {
+    readonly name: string;
+    readonly protocol: string;
+    readonly virtual_ips: readonly string[];
+    readonly instances: readonly { readonly id: string; readonly node: string; readonly address: string; readonly port: number; readonly health: string }[];
+  }[];
+}
+
+export interface IntentionVerdict {
+  readonly source: string;
+  readonly destination: string;
+  /** `l7`: allowed to connect, each request is decided by permissions. */
+  readonly verdict: 'allow' | 'deny' | 'l7';
+  /** The deciding intention as `SOURCE => DESTINATION`; absent when the default policy decided. */
+  readonly intention?: string;
+  readonly place?: { readonly file?: string; readonly line?: number };
+}
+
+export interface CaStatus {
+  readonly trust_domain: string;
+  /** Trusted roots, the signing one first. */
+  readonly roots: readonly { readonly id: string; readonly signing: boolean; readonly not_after: string; readonly pem: string }[];
+  /** Absent when no rotation is under way. */
+  readonly rotation?: string;
+}
+
+export interface IssuedLeaf {
+  readonly certificate_chain: string;
+  readonly private_key: string;
+  readonly roots: string;
+  readonly spiffe_id: string;
+  readonly not_after: string;
+}
+
+/** A refusal that is the caller's business: becomes an HTTP status and a message. */
+export class AdminError extends Error {
+  readonly status: number;
+  constructor(status: number, message: string) {
+    super(message);
+    this.name = 'AdminError';
+    this.status = status;
+  }
+}
