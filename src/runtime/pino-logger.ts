@@ -1,0 +1,25 @@
+import { pino } from 'pino';
+import pretty from 'pino-pretty';
+import type { Logger } from './logger.ts';
+
+export const LOG_FORMATS = ['human', 'json'] as const;
+export type LogFormat = (typeof LOG_FORMATS)[number];
+export const LOG_LEVELS = ['debug', 'info', 'warn', 'error', 'silent'] as const;
+export type LogLevel = (typeof LOG_LEVELS)[number];
+
+const STDERR = 2;
+
+/**
+ * A logger on stderr; stdout belongs to results. It writes synchronously: few lines are logged, and the last ones before an end
+ * are the ones that matter.
+ * @param options.format `human` (default): one line with the time of day; `json`: pino's format, one object per line, `level` as a word
+ */
+export function createLogger(options: { format?: LogFormat; level?: LogLevel } = {}): Logger {
+  const { format = 'human', level = 'info' } = options;
+  const settings = { level, base: null, timestamp: pino.stdTimeFunctions.isoTime, formatters: { level: (label: string) => ({ level: label }) } };
+  if (format === 'json') return pino(settings, pino.destination({ fd: STDERR, sync: true }));
+  return pino(
+    settings,
+    pretty({ destination: STDERR, sync: true, colorize: process.stderr.isTTY === true, singleLine: true, translateTime: 'SYS:HH:MM:ss.l' }),
+  );
+}
