@@ -1,0 +1,43 @@
+import { chmodSync, mkdirSync, writeFileSync } from 'node:fs';
+import path from 'node:path';
+import type { Command } from 'commander';
+import type { CaStatus, IssuedLeaf } from '../admin/admin-api.ts';
+import { addAdminAddr, adminClientFor } from './admin-client.ts';
+import { CliError } from './cli-error.ts';
+import type { CliIo } from './cli-io.ts';
+
+export function registerCa(program: Command, io: CliIo): void {
+  const ca = program.command('ca').description('the built-in certificate authority');
+
+  const rotate = ca.command('rotate').description('a new root, with an overlap in which both are trusted; nothing is interrupted');
+  addAdminAddr(rotate).action(async () => {
+    const { roots, rotation } = (await adminClientFor(rotate, io).post('/v1/ca/rotate', {})) as CaStatus;
+    for (const root of roots) io.out(`${root.id} ${root.signing ? 'signing' : 'trusted'} until ${root.not_after}\n`);
+    if (rotation) io.err(`${rotation}\n`);
+  });
+
+  const issue = ca.command('issue').description('a leaf certificate for tests and tools: cert.pem, key.pem, ca.pem');
+  addAdminAddr(issue)
+    .requiredOption('--service <name>', 'the service it speaks for')
+    .requiredOption('--out <dir>', 'where the three files go')
+    .action(async (options: { service: string; out: string }) => {
+      const leaf = (await adminClientFor(issue, io).post('/v1/ca/leaf', { service: options.service })) as IssuedLeaf;
+      writeLeaf(options.out, leaf);
+      io.out(`${leaf.spiffe_id} until ${leaf.not_after}\n`);
+    });
+}
+
+function writeLeaf(dir: string, leaf: IssuedLeaf): void {
+  const files = { 'cert.pem': leaf.certificate_chain, 'key.pem': leaf.private_key, 'ca.pem': leaf.roots };
+  try {
+    mkdirSync(dir, { recursive: true });
+    for (const [name, content] of Object.entries(files)) {
+      const file = path.join(dir, name);
+      const mode = name === 'key.pem' ? 0o600 : 0o644;
+      writeFileSync(file, content, { mode });
+      chmodSync(file, mode); // an existing file keeps its old mode otherwise
+    }
+  } catch (error) {
+    throw new CliError(`cannot write to ${dir}: ${error instanceof Error ? error.message : String(error)}`, { cause: error });
+  }
+}

@@ -1,0 +1,33 @@
+import { RESOURCE_TYPES, type CachedResource, type ResourceType, type Snapshot } from '../cache/resource.ts';
+import type { EnvoyTraits } from '../envoy/resource.ts';
+import type { Instance } from '../mesh/instance.ts';
+import type { Problem } from '../mesh/problem.ts';
+
+/** Whoever wants a proxy's snapshots: one per xDS stream. */
+export interface SnapshotSubscriber {
+  update(snapshot: Snapshot): void;
+}
+
+/** One proxy as its streams see it: who it is, what it was last given, and why it gets nothing. */
+export interface ServedProxy {
+  readonly id: string;
+  /** As the stream said; needed only where the ID is used on several nodes. */
+  readonly nodeName: string | undefined;
+  readonly traits: EnvoyTraits;
+  readonly subscribers: Set<SnapshotSubscriber>;
+  instance: Instance | undefined;
+  /** Why there is nothing (new) to serve; undefined while all is well. */
+  waitingFor: string | undefined;
+  problems: readonly Problem[];
+  snapshot: Snapshot | undefined;
+}
+
+/** Whether two snapshots hold the very same resources. Equal content is one object, so identity decides. */
+export function sameSnapshot(one: Snapshot, other: Snapshot): boolean {
+  return (Object.keys(RESOURCE_TYPES) as ResourceType[]).every((type) => {
+    const [left, right] = [one[type], other[type]];
+    if (left === right) return true;
+    if (left.size !== right.size) return false;
+    return [...left].every(([name, resource]: [string, CachedResource]) => right.get(name) === resource);
+  });
+}
