@@ -19,6 +19,8 @@ export interface CachedResource {
   readonly version: string;
   /** The encoded message, without the Any around it. */
   readonly bytes: Uint8Array;
+  /** For a cluster fed by EDS: the name of its assignment. Envoy warms a changed cluster until that is sent again. */
+  readonly endpoints?: string;
 }
 
 export type ResourcesByName = ReadonlyMap<string, CachedResource>;

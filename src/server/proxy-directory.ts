@@ -1,0 +1,34 @@
+import type { Snapshot } from '../cache/resource.ts';
+
+/** What a proxy says of itself in the first message of its stream. */
+export interface ConnectedNode {
+  /** The proxy's service ID. Never empty. */
+  readonly id: string;
+  readonly cluster: string;
+  /** `node_name` of the metadata: the catalog node, needed where one ID is used on several. */
+  readonly nodeName?: string;
+  readonly metadata: Readonly<Record<string, unknown>>;
+  /** `[1, 36, 4]`; undefined when the client did not say, as clients other than Envoy do. */
+  readonly envoyVersion?: readonly [number, number, number];
+  /** Address and port of the client. */
+  readonly peer: string;
+  /** `x-consul-token` of the call's metadata. */
+  readonly token?: string;
+}
+
+/** Names of gRPC status codes that a stream can be ended with. */
+export type EndCode = 'OK' | 'INVALID_ARGUMENT' | 'NOT_FOUND' | 'PERMISSION_DENIED' | 'UNAUTHENTICATED' | 'UNAVAILABLE' | 'INTERNAL';
+
+/** The stream of one proxy, as the control plane sees it. Both methods may be called at any time; after the end they do nothing. */
+export interface Subscriber {
+  /** Everything the proxy should have now. Equal snapshots cost nothing and send nothing. */
+  update(snapshot: Snapshot): void;
+  /** Ends the stream with a status that the proxy's operator can read. */
+  end(code: EndCode, message: string): void;
+}
+
+/** Who knows what each proxy should have. A stream whose proxy is unknown stays open and silent until `update` is called. */
+export interface ProxyDirectory {
+  /** Called once per stream. `close` is called once, when the stream has ended, whoever ended it. */
+  connect(node: ConnectedNode, subscriber: Subscriber): { close(): void };
+}
