@@ -1,0 +1,106 @@
+import { createPrivateKey, X509Certificate } from 'node:crypto';
+import { chmodSync, mkdirSync, readFileSync, statSync } from 'node:fs';
+import path from 'node:path';
+import { z } from 'zod';
+import { writeDurably } from '../runtime/durable-file.ts';
+import { CaError } from './ca-error.ts';
+import { trustDomainId } from './spiffe-id.ts';
+
+/**
+ * The life of a root. `staged`: trusted everywhere, signs nothing yet. `signing`: signs every leaf.
+ * `retiring`: signs nothing any more, trusted until its last leaf has expired.
+ */
+export type RootPhase = 'staged' | 'signing' | 'retiring';
+
+const rootSchema = z.strictObject({
+  id: z.string().min(1),
+  phase: z.enum(['staged', 'signing', 'retiring']),
+  certificate: z.string(),
+  privateKey: z.string(),
+  /** When a retiring root is dropped, in ms since the epoch. */
+  retireAt: z.number().optional(),
+});
+
+const stateSchema = z.strictObject({
+  format: z.literal(1),
+  trustDomain: z.string().min(1),
+  /** Oldest first; exactly one of them signs. */
+  roots: z.array(rootSchema),
+});
+
+export type StoredRoot = Readonly<z.infer<typeof rootSchema>>;
+export interface CaState {
+  readonly format: 1;
+  readonly trustDomain: string;
+  readonly roots: readonly StoredRoot[];
+}
+
+export const CA_STATE_FILE = 'ca.json';
+
+const DAMAGED_HINT = 'restore it from a backup; or move it away to begin with a new CA, whose certificates old sidecars will not trust';
+
+/** Reads the state; `undefined` when there is none yet. Throws `CaError` rather than guess. */
+export function readCaState(dir: string): CaState | undefined {
+  const file = path.join(dir, CA_STATE_FILE);
+  let text: string;
+  try {
+    text = readFileSync(file, 'utf8');
+    // Keys that others could read are tightened, not trusted less: whoever opened it up did so before now.
+    if ((statSync(file).mode & 0o077) !== 0) chmodSync(file, 0o600);
+  } catch (error) {
+    const { code, message } = error as NodeJS.ErrnoException;
+    if (code === 'ENOENT') return undefined;
+    throw new CaError('ca-state-unreadable', `cannot read the CA's keys: ${message}`, { file, hint: 'run as the owner of the file', cause: error });
+  }
+  let parsed: unknown;
+  try {
+    parsed = JSON.parse(text);
+  } catch {
+    // The parser's own message quotes the text, which may be part of a key.
+    throw damaged(file, 'not JSON');
+  }
+  const result = stateSchema.safeParse(parsed);
+  if (!result.success) {
+    const issue = result.error.issues[0];
+    throw damaged(file, `${issue?.path.join('.') || 'the file'}: ${issue?.message ?? 'unexpected content'}`);
+  }
+  const defect = firstDefect(result.data);
+  if (defect) throw damaged(file, defect);
+  return result.data;
+}
+
+/** Writes the state; the folder is made if missing. Throws `CaError`. */
+export function writeCaState(dir: string, state: CaState): void {
+  const file = path.join(dir, CA_STATE_FILE);
+  try {
+    mkdirSync(dir, { recursive: true, mode: 0o700 });
+    writeDurably(file, `${JSON.stringify(state, undefined, 2)}\n`, 0o600);
+  } catch (error) {
+    throw new CaError('ca-state-unwritable', `cannot write the CA's keys: ${(error as Error).message}`, {
+      file,
+      hint: 'choose a folder that can be written with --data-dir',
+      cause: error,
+    });
+  }
+}
+
+function damaged(file: string, reason: string): CaError {
+  return new CaError('ca-state-damaged', `the CA's state is damaged: ${reason}`, { file, hint: DAMAGED_HINT });
+}
+
+/** What the schema cannot see: keys that do not fit, or not exactly one signing root. */
+function firstDefect(state: CaState): string | undefined {
+  if (state.roots.filter((root) => root.phase === 'signing').length !== 1) return 'not exactly one root is signing';
+  if (state.roots.filter((root) => root.phase === 'staged').length > 1) return 'more than one root is staged';
+  for (const root of state.roots) {
+    try {
+      const certificate = new X509Certificate(root.certificate);
+      if (!certificate.ca) return `root ${root.id} is no CA certificate`;
+      if (!certificate.checkPrivateKey(createPrivateKey(root.privateKey))) return `the key of root ${root.id} does not belong to its certificate`;
+      if (certificate.subjectAltName !== `URI:${trustDomainId(state.trustDomain)}`) return `root ${root.id} is not of trust domain ${state.trustDomain}`;
+    } catch (error) {
+      return `root ${root.id}: ${(error as Error).message}`;
+    }
+  }
+  return undefined;
+}

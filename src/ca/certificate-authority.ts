@@ -1,0 +1,304 @@
+import { randomUUID, X509Certificate } from 'node:crypto';
+import path from 'node:path';
+import type { Clock } from '../runtime/clock.ts';
+import type { Logger } from '../runtime/logger.ts';
+import { CaError } from './ca-error.ts';
+import { CA_STATE_FILE, type CaState, type RootPhase, readCaState, type StoredRoot, writeCaState } from './ca-state.ts';
+import { createLeaf, createRoot, loadSigner, type Signer, type Validity, wholeSeconds } from './certificate.ts';
+import { dropRetiredRoots, promoteStagedRoot, signingRoot, stagedRoot, stageRoot } from './root-rotation.ts';
+import { spiffeId, trustDomainId } from './spiffe-id.ts';
+
+const MINUTE_MS = 60_000;
+const HOUR_MS = 60 * MINUTE_MS;
+
+export interface CaTiming {
+  /** Life of a root; default 87600 h, as Consul's `RootCertTTL`. */
+  readonly rootTtlMs: number;
+  /** Life of a leaf; default 72 h, as Consul's `LeafCertTTL`. */
+  readonly leafTtlMs: number;
+  /** How long a new root is trusted before it signs, unless its delivery is confirmed earlier; default 10 s. */
+  readonly propagationMs: number;
+}
+
+const DEFAULT_TIMING: CaTiming = { rootTtlMs: 87_600 * HOUR_MS, leafTtlMs: 72 * HOUR_MS, propagationMs: 10_000 };
+
+/** Certificates begin this much before they are made, because clocks of other machines run behind. */
+const BACKDATE_MS = MINUTE_MS;
+/** A root is replaced on its own when this part of its life is over. */
+const AUTOMATIC_ROTATION_AT = 0.9;
+/** Deadlines are looked at no less often than this, so that a machine that slept does not miss one for long. */
+const LONGEST_WAIT_MS = HOUR_MS;
+/** After a failure the next step of a rotation is tried again this much later. */
+const RETRY_MS = MINUTE_MS;
+
+export interface CaOptions {
+  /** Folder of the state file `ca.json`; made (0700) when missing. One process at a time: see `acquireLock`. */
+  readonly dir: string;
+  readonly datacenter: string;
+  /** What the mesh asks for; without it `<uuid>.consul`, made once and kept. */
+  readonly trustDomain?: string | undefined;
+  readonly clock: Clock;
+  readonly logger: Logger;
+  readonly timing?: Partial<CaTiming>;
+}
+
+/** A certificate of one service, with all that Envoy needs to present it. Times in ms since the epoch. */
+export interface Leaf extends Validity {
+  readonly service: string;
+  readonly spiffeId: string;
+  /** PEM. */
+  readonly certificateChain: string;
+  /** PKCS#8 PEM. */
+  readonly privateKey: string;
+  /** Hexadecimal. */
+  readonly serial: string;
+  /** The root that signed it. */
+  readonly rootId: string;
+}
+
+/** A root as operators see it: no key. */
+export interface RootStatus extends Validity {
+  readonly id: string;
+  readonly phase: RootPhase;
+  /** PEM. */
+  readonly certificate: string;
+  /** When a retiring root is trusted no more. */
+  readonly retireAt?: number | undefined;
+}
+
+/** `roots`: what is trusted changed. `signer`: leaves are signed by another root from now on. */
+export type CaChange = 'roots' | 'signer';
+
+/** Opens the CA in a folder, or founds one there. Throws `CaError` with the cure in its message; never replaces what it cannot read. */
+export async function openCertificateAuthority(options: CaOptions): Promise<CertificateAuthority> {
+  const stored = readCaState(options.dir);
+  if (stored && options.trustDomain !== undefined && options.trustDomain !== stored.trustDomain) {
+    throw new CaError('ca-trust-domain-mismatch', `the CA is of trust domain ${stored.trustDomain}, the mesh asks for ${options.trustDomain}`, {
+      file: path.join(options.dir, CA_STATE_FILE),
+      hint: 'set trust_domain to the first, or use another --data-dir: a new trust domain is a new identity for every service',
+    });
+  }
+  const state = stored ?? (await foundCa(options));
+  return new CertificateAuthority(options, state);
+}
+
+async function foundCa(options: CaOptions): Promise<CaState> {
+  const trustDomain = options.trustDomain ?? `${randomUUID()}.consul`;
+  const timing = { ...DEFAULT_TIMING, ...options.timing };
+  const root = await newRoot(trustDomain, 'signing', options.clock.now(), timing.rootTtlMs);
+  const state: CaState = { format: 1, trustDomain, roots: [root] };
+  writeCaState(options.dir, state);
+  options.logger.info({ trust_domain: trustDomain, root: root.id, dir: options.dir }, 'founded a certificate authority');
+  return state;
+}
+
+async function newRoot(trustDomain: string, phase: RootPhase, now: number, ttlMs: number): Promise<StoredRoot> {
+  const id = randomUUID().slice(0, 8);
+  const validity = wholeSeconds({ notBefore: now - BACKDATE_MS, notAfter: now + ttlMs });
+  const { certificate, privateKey } = await createRoot(`adsum root ${id}`, trustDomainId(trustDomain), validity);
+  return { id, phase, certificate, privateKey };
+}
+
+/**
+ * Issues leaves and replaces its own root without downtime: a new root is first trusted beside the old one (`staged`), then
+ * signs, and the old one stays trusted until the last leaf it signed has expired (`retiring`). Every step is on the disk
+ * before it takes effect, so a restart continues where it was.
+ */
+export class CertificateAuthority {
+  readonly datacenter: string;
+  readonly #dir: string;
+  readonly #clock: Clock;
+  readonly #logger: Logger;
+  readonly #timing: CaTiming;
+  readonly #listeners = new Set<(change: CaChange) => void>();
+  readonly #signers = new Map<string, Promise<Signer>>();
+  #state: CaState;
+  /** When the staged root begins to sign. Not kept on the disk: while adsum is down, nothing is propagated. */
+  #switchAt = Number.POSITIVE_INFINITY;
+  #rotating = false;
+  #automaticRotation: Promise<void> = Promise.resolve();
+  #closed = false;
+  #retryAt = 0;
+  #cancelTimer = () => {};
+
+  /** Use `openCertificateAuthority`. */
+  constructor(options: CaOptions, state: CaState) {
+    this.datacenter = options.datacenter;
+    this.#dir = options.dir;
+    this.#clock = options.clock;
+    this.#logger = options.logger;
+    this.#timing = { ...DEFAULT_TIMING, ...options.timing };
+    this.#state = state;
+    if (stagedRoot(state)) this.#switchAt = this.#clock.now() + this.#timing.propagationMs;
+    this.#step();
+  }
+
+  get trustDomain(): string {
+    return this.#state.trustDomain;
+  }
+
+  /** Which root signs now. */
+  get signerId(): string {
+    return signingRoot(this.#state).id;
+  }
+
+  /** What to trust: PEM certificates, oldest first. The order never changes, so a switch of the signer alone leaves the bundle as it is. */
+  roots(): readonly string[] {
+    return this.#state.roots.map((root) => root.certificate);
+  }
+
+  /** All roots without their keys, oldest first. */
+  status(): readonly RootStatus[] {
+    return this.#state.roots.map(statusOf);
+  }
+
+  /** A new certificate for a service. Its end is never after that of the root. Throws `CaError` `ca-bad-name`. */
+  async issueLeaf(service: string): Promise<Leaf> {
+    this.#step();
+    // Matters only after years without a start, when the root expired meanwhile.
+    await this.#automaticRotation;
+    const root = signingRoot(this.#state);
+    const id = spiffeId(this.trustDomain, this.datacenter, service);
+    const now = this.#clock.now();
+    const notAfter = Math.min(now + this.#timing.leafTtlMs, validityOf(root.certificate).notAfter);
+    if (notAfter <= now) throw new CaError('ca-root-expired', `root ${root.id} has expired and could not be replaced`, { hint: 'the log says why' });
+    const validity = wholeSeconds({ notBefore: now - BACKDATE_MS, notAfter });
+    const { certificate, ...leaf } = await createLeaf(service, id, validity, await this.#signer(root));
+    return { ...leaf, certificateChain: certificate, service, spiffeId: id, rootId: root.id };
+  }
+
+  /**
+   * Starts a rotation and resolves once the new root is trusted; the rest happens in time. Throws `CaError`
+   * `ca-rotation-running` while an earlier new root has not begun to sign; older retiring roots do not matter.
+   */
+  async rotate(): Promise<RootStatus> {
+    if (this.#rotating || stagedRoot(this.#state)) {
+      throw new CaError('ca-rotation-running', 'a rotation is under way: its new root does not sign yet', { hint: 'try again in a few seconds' });
+    }
+    this.#rotating = true;
+    let root: StoredRoot;
+    try {
+      root = await newRoot(this.trustDomain, 'staged', this.#clock.now(), this.#timing.rootTtlMs);
+      if (this.#closed) throw new CaError('ca-closed', 'the certificate authority is closed');
+      this.#adopt(stageRoot(this.#state, root));
+    } finally {
+      this.#rotating = false;
+    }
+    this.#switchAt = this.#clock.now() + this.#timing.propagationMs;
+    this.#logger.info({ root: root.id, old_root: this.signerId, switch_in_ms: this.#timing.propagationMs }, 'rotation: the new root is trusted');
+    this.#emit('roots');
+    this.#step();
+    return statusOf(root);
+  }
+
+  /** Every connected proxy has confirmed this bundle: if the staged root is in it, it need not wait any longer. */
+  markRootsDelivered(bundle: readonly string[]): void {
+    const staged = stagedRoot(this.#state);
+    if (!staged || !bundle.includes(staged.certificate)) return;
+    this.#switchAt = this.#clock.now();
+    this.#step();
+  }
+
+  /** @returns stops listening */
+  onChange(listener: (change: CaChange) => void): () => void {
+    this.#listeners.add(listener);
+    return () => this.#listeners.delete(listener);
+  }
+
+  /** Stops all timers. What is on the disk continues at the next opening. */
+  close(): void {
+    this.#closed = true;
+    this.#cancelTimer();
+    this.#listeners.clear();
+  }
+
+  /** Does what is due, then waits for what is due next. Idempotent. */
+  #step(): void {
+    if (this.#closed) return;
+    this.#cancelTimer();
+    const now = this.#clock.now();
+    if (now >= this.#retryAt) {
+      try {
+        this.#promote(now);
+        this.#retire(now);
+        this.#replaceOldRoot(now);
+      } catch (error) {
+        this.#retryLater(error);
+      }
+    }
+    this.#cancelTimer = this.#clock.after(this.#nextWaitMs(now), () => this.#step());
+  }
+
+  #promote(now: number): void {
+    const staged = stagedRoot(this.#state);
+    const old = signingRoot(this.#state);
+    const oldExpired = validityOf(old.certificate).notAfter <= now;
+    if (!staged || (now < this.#switchAt && !oldExpired)) return;
+    // The last leaf of the old root is issued at the latest now.
+    this.#adopt(promoteStagedRoot(this.#state, now + this.#timing.leafTtlMs + BACKDATE_MS));
+    this.#switchAt = Number.POSITIVE_INFINITY;
+    this.#logger.info({ root: staged.id, old_root: old.id }, 'rotation: the new root signs');
+    this.#emit('signer');
+  }
+
+  #retire(now: number): void {
+    const next = dropRetiredRoots(this.#state, now);
+    if (next === this.#state) return;
+    this.#adopt(next);
+    for (const id of this.#signers.keys()) if (!next.roots.some((root) => root.id === id)) this.#signers.delete(id);
+    this.#logger.info({ trusted: next.roots.map((root) => root.id) }, 'rotation: the old root is no longer trusted');
+    this.#emit('roots');
+  }
+
+  #replaceOldRoot(now: number): void {
+    if (this.#rotating || stagedRoot(this.#state) || now < automaticRotationAt(signingRoot(this.#state))) return;
+    this.#logger.warn({ root: this.signerId }, 'the root comes to its end: rotating');
+    this.#automaticRotation = this.rotate().then(
+      () => {},
+      (error: unknown) => this.#retryLater(error),
+    );
+  }
+
+  #retryLater(error: unknown): void {
+    if (this.#closed) return;
+    this.#retryAt = this.#clock.now() + RETRY_MS;
+    this.#logger.error({ error: (error as Error).message, retry_in_ms: RETRY_MS }, 'cannot continue the rotation of the root');
+  }
+
+  #nextWaitMs(now: number): number {
+    const retirements = this.#state.roots.map((root) => root.retireAt ?? Number.POSITIVE_INFINITY);
+    const replaceAt = this.#rotating || stagedRoot(this.#state) ? Number.POSITIVE_INFINITY : automaticRotationAt(signingRoot(this.#state));
+    const next = Math.max(this.#retryAt, Math.min(this.#switchAt, replaceAt, ...retirements));
+    return Math.min(LONGEST_WAIT_MS, Math.max(next - now, 1));
+  }
+
+  /** On the disk first: what was told to anyone survives. */
+  #adopt(state: CaState): void {
+    writeCaState(this.#dir, state);
+    this.#state = state;
+  }
+
+  #emit(change: CaChange): void {
+    for (const listener of [...this.#listeners]) listener(change);
+  }
+
+  #signer(root: StoredRoot): Promise<Signer> {
+    const known = this.#signers.get(root.id) ?? loadSigner(root.certificate, root.privateKey);
+    this.#signers.set(root.id, known);
+    return known;
+  }
+}
+
+function statusOf({ id, phase, certificate, retireAt }: StoredRoot): RootStatus {
+  return { id, phase, certificate, retireAt, ...validityOf(certificate) };
+}
+
+function automaticRotationAt(root: StoredRoot): number {
+  const { notBefore, notAfter } = validityOf(root.certificate);
+  return notBefore + (notAfter - notBefore) * AUTOMATIC_ROTATION_AT;
+}
+
+function validityOf(certificate: string): Validity {
+  const { validFrom, validTo } = new X509Certificate(certificate);
+  return { notBefore: Date.parse(validFrom), notAfter: Date.parse(validTo) };
+}
