@@ -1,6 +1,8 @@
 import { Command } from 'commander';
+import { registerBootstrap } from './bootstrap.ts';
 import { UsageError } from './cli-error.ts';
 import type { CliIo } from './cli-io.ts';
+import { registerEnvoy } from './envoy.ts';
 import { addLogOptions } from './log-options.ts';
 import { adsumVersion, registerVersion } from './version.ts';
 
@@ -8,7 +10,7 @@ import { adsumVersion, registerVersion } from './version.ts';
 export type RegisterCommand = (program: Command, io: CliIo) => void;
 
 /** In the order of `adsum --help`. */
-const COMMANDS: readonly RegisterCommand[] = [registerVersion];
+const COMMANDS: readonly RegisterCommand[] = [registerBootstrap, registerEnvoy, registerVersion];
 
 /** Commands that hand what follows `--` to another program. */
 const TAKES_DASHES: ReadonlySet<string> = new Set(['envoy']);

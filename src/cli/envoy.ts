@@ -1,0 +1,101 @@
+import { type ChildProcess, spawn } from 'node:child_process';
+import { closeSync, mkdtempSync, openSync, rmSync, writeSync } from 'node:fs';
+import { constants, tmpdir } from 'node:os';
+import path from 'node:path';
+import type { Command } from 'commander';
+import { buildBootstrap } from '../envoy/bootstrap.ts';
+import { addBootstrapOptions, bootstrapInput } from './bootstrap-options.ts';
+import { CliError, UsageError } from './cli-error.ts';
+import type { CliIo } from './cli-io.ts';
+import { checkEnvoyVersion, findEnvoy } from './envoy-binary.ts';
+
+/**
+ * How long Envoy lets connections of changed filter chains live. Its own default of 600 s keeps a connection that an intention
+ * now forbids open for ten minutes.
+ */
+const DRAIN_TIME_S = 30;
+
+/** With any of these the user takes hot restart into his own hands. */
+const HOT_RESTART_FLAGS = [
+  '--base-id',
+  '--base-id-path',
+  '--use-dynamic-base-id',
+  '--restart-epoch',
+  '--disable-hot-restart',
+  '--parent-shutdown-time-s',
+  '--socket-path',
+];
+const CONFIG_FLAGS = ['-c', '--config-path', '--config-yaml'];
+const FORWARDED: readonly NodeJS.Signals[] = ['SIGTERM', 'SIGINT', 'SIGHUP', 'SIGQUIT', 'SIGUSR1', 'SIGUSR2'];
+/** The descriptor on which Envoy finds its bootstrap. */
+const BOOTSTRAP_FD = 3;
+
+export function registerEnvoy(program: Command, io: CliIo): void {
+  const command = program
+    .command('envoy')
+    .description('run Envoy as a sidecar; what follows -- goes to Envoy')
+    .usage('[options] [-- ENVOY OPTIONS]')
+    .option('--envoy-binary <file>', 'also ENVOY_BIN; default: envoy on PATH');
+  addBootstrapOptions(command).action(async (flags: { envoyBinary?: string }) => {
+    const surplus = io.afterDashes.find((arg) => hasFlag([arg], CONFIG_FLAGS));
+    if (surplus) throw new UsageError(`${surplus} cannot be given: adsum writes the configuration`);
+    const input = await bootstrapInput(command, io);
+    const binary = findEnvoy(flags.envoyBinary, io.env);
+    await checkEnvoyVersion(binary, io.signal);
+    io.exitWith(await runEnvoy(binary, JSON.stringify(buildBootstrap(input)), envoyArgs(io.afterDashes)));
+  });
+}
+
+/** What Envoy is started with: ours first, so that the user's stand last in `ps`. */
+export function envoyArgs(given: readonly string[]): string[] {
+  return [
+    '--config-path',
+    `/dev/fd/${BOOTSTRAP_FD}`,
+    // Hot restart needs a shared memory segment per Envoy: two sidecars on one host would fight for it.
+    ...(hasFlag(given, HOT_RESTART_FLAGS) ? [] : ['--disable-hot-restart']),
+    ...(hasFlag(given, ['--drain-time-s']) ? [] : ['--drain-time-s', String(DRAIN_TIME_S)]),
+    ...given,
+  ];
+}
+
+function hasFlag(args: readonly string[], flags: readonly string[]): boolean {
+  return args.some((arg) => flags.some((flag) => arg === flag || arg.startsWith(`${flag}=`)));
+}
+
+/** Runs Envoy until it ends, passing signals on; resolves with its status, 128 + n when signal n ended it. */
+async function runEnvoy(binary: string, bootstrap: string, args: readonly string[]): Promise<number> {
+  const fd = openNameless(bootstrap);
+  let child: ChildProcess;
+  try {
+    child = spawn(binary, args, { stdio: ['inherit', 'inherit', 'inherit', fd] });
+  } finally {
+    closeSync(fd);
+  }
+  const forward = (signal: NodeJS.Signals): void => {
+    child.kill(signal);
+  };
+  for (const signal of FORWARDED) process.on(signal, forward);
+  try {
+    return await new Promise<number>((resolve, reject) => {
+      child.once('error', (error) => reject(new CliError(`${binary} cannot be run: ${error.message}`, { cause: error })));
+      child.once('exit', (status, signal) => resolve(signal ? 128 + constants.signals[signal] : (status ?? 1)));
+    });
+  } finally {
+    for (const signal of FORWARDED) process.off(signal, forward);
+  }
+}
+
+/**
+ * The bootstrap holds a token. It goes into a file of mode 0600 that loses its name before Envoy starts, so nobody else can open
+ * it and nothing is left behind, however this ends. Envoy takes configuration from /dev/fd for this purpose.
+ */
+function openNameless(content: string): number {
+  const folder = mkdtempSync(path.join(tmpdir(), 'adsum-'));
+  try {
+    const fd = openSync(path.join(folder, 'bootstrap.json'), 'wx+', 0o600);
+    writeSync(fd, content, 0);
+    return fd;
+  } finally {
+    rmSync(folder, { recursive: true });
+  }
+}

@@ -1,0 +1,132 @@
+import { typed } from '../proto/codec.ts';
+import type {
+  envoy_config_bootstrap_v3_Bootstrap as Bootstrap,
+  envoy_config_cluster_v3_Cluster as Cluster,
+  envoy_config_core_v3_Address as EnvoyAddress,
+  envoy_config_core_v3_TransportSocket as TransportSocket,
+} from '../proto/generated/types.ts';
+import { buildStatsTags } from './bootstrap-stats-tags.ts';
+
+/** Where the control plane is. `host` is an IP address or a DNS name. */
+export type ControlPlaneAddress =
+  | { readonly host: string; readonly kind: 'ip' | 'dns'; readonly port: number }
+  | { readonly kind: 'unix'; readonly path: string };
+
+export interface BootstrapInput {
+  /** The proxy's service ID. */
+  readonly proxyId: string;
+  /** The service it stands for: `node.cluster` and the source of its metrics. */
+  readonly service: string;
+  /** Needed only where the ID is used on several nodes. */
+  readonly nodeName?: string;
+  readonly datacenter: string;
+  readonly controlPlane: ControlPlaneAddress;
+  readonly admin: { readonly address: string; readonly port: number };
+  /** Sent as `x-consul-token` with each stream. */
+  readonly token?: string;
+  /** PEM of the CAs that may have signed the control plane's certificate; without it the connection is plaintext. */
+  readonly tlsCa?: string;
+  /** Whether the host has IPv6 loopback: the server then lets listeners bind `::1` and `::` too. */
+  readonly ipv6: boolean;
+  /** Envoy refuses further downstream connections above it, both directions together. */
+  readonly maxDownstreamConnections: number;
+}
+
+const XDS_CLUSTER = 'local_agent';
+
+/**
+ * The configuration Envoy starts with: who it is, where its control plane is, and Consul's metric tags. Everything else comes by
+ * ADS. It must not hold a cluster whose TLS takes secrets from ADS: Envoy 1.36 and 1.40 crash on that at start.
+ */
+export function buildBootstrap(input: BootstrapInput): Bootstrap {
+  return {
+    admin: {
+      access_log: [{ name: 'envoy.access_loggers.file', typed_config: typed('envoy.extensions.access_loggers.file.v3.FileAccessLog', { path: '/dev/null' }) }],
+      address: socketAddress(input.admin.address, input.admin.port),
+    },
+    node: {
+      id: input.proxyId,
+      cluster: input.service,
+      metadata: { namespace: 'default', partition: 'default', ipv6: input.ipv6, ...(input.nodeName ? { node_name: input.nodeName } : {}) },
+    },
+    // The regular expressions of large policies exceed Envoy's default limit of 100.
+    layered_runtime: { layers: [{ name: 'base', static_layer: { 're2.max_program_size.error_level': 1048576 } }] },
+    overload_manager: {
+      resource_monitors: [
+        {
+          name: 'envoy.resource_monitors.global_downstream_max_connections',
+          typed_config: typed('envoy.extensions.resource_monitors.downstream_connections.v3.DownstreamConnectionsConfig', {
+            max_active_downstream_connections: input.maxDownstreamConnections,
+          }),
+        },
+      ],
+    },
+    static_resources: { clusters: [buildXdsCluster(input)] },
+    stats_config: {
+      stats_tags: buildStatsTags({ service: input.service, namespace: 'default', partition: 'default', datacenter: input.datacenter }),
+      use_all_default_tags: true,
+    },
+    dynamic_resources: {
+      // 0s: wait for the control plane for ever. Otherwise Envoy reports itself ready after 30 s, without a single listener.
+      lds_config: { ads: {}, initial_fetch_timeout: '0s', resource_api_version: 'V3' },
+      cds_config: { ads: {}, initial_fetch_timeout: '0s', resource_api_version: 'V3' },
+      ads_config: {
+        api_type: 'DELTA_GRPC',
+        transport_api_version: 'V3',
+        set_node_on_first_message_only: true,
+        grpc_services: [
+          {
+            envoy_grpc: { cluster_name: XDS_CLUSTER },
+            ...(input.token ? { initial_metadata: [{ key: 'x-consul-token', value: input.token }] } : {}),
+          },
+        ],
+      },
+    },
+  };
+}
+
+function buildXdsCluster(input: BootstrapInput): Cluster {
+  const { controlPlane } = input;
+  const address = controlPlane.kind === 'unix' ? { pipe: { path: controlPlane.path } } : socketAddress(controlPlane.host, controlPlane.port);
+  return {
+    name: XDS_CLUSTER,
+    type: controlPlane.kind === 'dns' ? 'STRICT_DNS' : 'STATIC',
+    // Both families are tried; Envoy's default takes IPv6 alone where a name has both.
+    ...(controlPlane.kind === 'dns' ? { dns_lookup_family: 'ALL' as const } : {}),
+    connect_timeout: '1s',
+    ignore_health_on_host_removal: false,
+    load_assignment: { cluster_name: XDS_CLUSTER, endpoints: [{ lb_endpoints: [{ endpoint: { address } }] }] },
+    // A control plane that vanishes without a word is noticed after 35 s, and Envoy connects again.
+    upstream_connection_options: { tcp_keepalive: { keepalive_probes: 3, keepalive_time: 30, keepalive_interval: 5 } },
+    typed_extension_protocol_options: {
+      'envoy.extensions.upstreams.http.v3.HttpProtocolOptions': typed('envoy.extensions.upstreams.http.v3.HttpProtocolOptions', {
+        explicit_http_config: { http2_protocol_options: { connection_keepalive: { interval: '30s', timeout: '5s', connection_idle_interval: '5s' } } },
+      }),
+    },
+    ...(input.tlsCa === undefined ? {} : { transport_socket: buildTls(input.tlsCa, controlPlane) }),
+  };
+}
+
+/** TLS that insists on the address dialed: as a DNS name with SNI, or as an IP address in the certificate. */
+function buildTls(trustedCa: string, controlPlane: ControlPlaneAddress): TransportSocket {
+  const host = controlPlane.kind === 'unix' ? 'localhost' : controlPlane.host;
+  const byName = controlPlane.kind !== 'ip';
+  return {
+    name: 'envoy.transport_sockets.tls',
+    typed_config: typed('envoy.extensions.transport_sockets.tls.v3.UpstreamTlsContext', {
+      ...(byName ? { sni: host } : {}),
+      common_tls_context: {
+        alpn_protocols: ['h2'],
+        tls_params: { tls_minimum_protocol_version: 'TLSv1_2', tls_maximum_protocol_version: 'TLSv1_3' },
+        validation_context: {
+          trusted_ca: { inline_string: trustedCa },
+          match_typed_subject_alt_names: [{ san_type: byName ? 'DNS' : 'IP_ADDRESS', matcher: { exact: host } }],
+        },
+      },
+    }),
+  };
+}
+
+function socketAddress(address: string, port: number): EnvoyAddress {
+  return { socket_address: { address, port_value: port } };
+}
