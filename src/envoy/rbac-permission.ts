@@ -1,0 +1,81 @@
+import type {
+  envoy_config_route_v3_HeaderMatcher as HeaderMatcher,
+  envoy_config_rbac_v3_Permission as Permission,
+  envoy_type_matcher_v3_StringMatcher as StringMatcher,
+} from '../proto/generated/types.ts';
+import type { AuthorizedPermission } from '../topology/authorization.ts';
+import type { JwtCheck } from '../topology/authorization-jwt.ts';
+import { buildClaimMatchers, buildIssuerMatcher } from './rbac-principal.ts';
+
+type HttpMatch = NonNullable<AuthorizedPermission['http']>;
+type HeaderMatch = HttpMatch['header'][number];
+
+/**
+ * The permissions whose outcome differs from the default action, each less every permission before it, whatever that one does:
+ * then their order no longer matters. A permission hides later ones wherever its `http` matches, token or not.
+ */
+export function buildPermissions(permissions: readonly AuthorizedPermission[], defaultAction: 'allow' | 'deny'): Permission[] {
+  return permissions.flatMap((permission, position) => {
+    const matches = buildHttpMatch(permission.http);
+    const earlier = permissions.slice(0, position).reverse();
+    const first = allPermissions([matches, ...earlier.map(({ http }): Permission => ({ not_rule: buildHttpMatch(http) }))]);
+    if (permission.jwt.length === 0) return permission.action === defaultAction ? [] : [first];
+    const token = buildToken(permission.jwt);
+    return defaultAction === 'deny' ? [allPermissions([first, token])] : [allPermissions([first, { not_rule: token }])];
+  });
+}
+
+function buildHttpMatch(http: AuthorizedPermission['http']): Permission {
+  if (!http) return { any: true };
+  return allPermissions([
+    ...pathMatches(http),
+    ...http.header.map((header): Permission => ({ header: buildHeaderMatcher(header) })),
+    ...(http.methods.length > 0 ? [{ header: { name: ':method', string_match: { safe_regex: { regex: http.methods.join('|') } } } }] : []),
+  ]);
+}
+
+/** Matched without query and fragment, against the path as the connection manager has normalized it. */
+function pathMatches(http: HttpMatch): Permission[] {
+  const path: StringMatcher | undefined = http.path_exact
+    ? { exact: http.path_exact }
+    : http.path_prefix
+      ? { prefix: http.path_prefix }
+      : http.path_regex
+        ? { safe_regex: { regex: http.path_regex } }
+        : undefined;
+  return path ? [{ url_path: { path } }] : [];
+}
+
+function buildHeaderMatcher(header: HeaderMatch): HeaderMatcher {
+  const text = headerText(header);
+  return {
+    name: header.name,
+    ...(text ? { string_match: text } : { present_match: true }),
+    ...(header.invert && { invert_match: true }),
+  };
+}
+
+function headerText(header: HeaderMatch): StringMatcher | undefined {
+  const ignoreCase = header.ignore_case ? { ignore_case: true } : {};
+  if (header.exact) return { exact: header.exact, ...ignoreCase };
+  if (header.regex) return { safe_regex: { regex: header.regex } };
+  if (header.prefix) return { prefix: header.prefix, ...ignoreCase };
+  if (header.suffix) return { suffix: header.suffix, ...ignoreCase };
+  if (header.contains) return { contains: header.contains, ...ignoreCase };
+  return undefined;
+}
+
+function buildToken(checks: readonly JwtCheck[]): Permission {
+  const alternatives = checks.map((check) => {
+    const claims = buildClaimMatchers(check).map((metadata): Permission => ({ metadata }));
+    return allPermissions([{ metadata: buildIssuerMatcher(check) }, allPermissions(claims)]);
+  });
+  const [only, ...others] = alternatives;
+  return only && others.length === 0 ? only : { or_rules: { rules: alternatives } };
+}
+
+function allPermissions(rules: readonly Permission[]): Permission {
+  const [only, ...others] = rules;
+  if (!only) return { any: true };
+  return others.length === 0 ? only : { and_rules: { rules } };
+}

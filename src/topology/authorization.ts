@@ -1,0 +1,113 @@
+import type { Problem } from '../mesh/problem.ts';
+import type { EntryOfKind } from '../mesh/schema/config-entry.ts';
+import { type JwtCheck, type JwtProvider, resolveJwtChecks } from './authorization-jwt.ts';
+import { ANY_SERVICE, type Intention, type IntentionIndex } from './intentions.ts';
+
+type IntentionPermission = Intention['permissions'][number];
+
+/** Who may call one service, resolved: nothing is left to look up, and what could not be resolved denies. */
+export interface Authorization {
+  readonly defaultAction: 'allow' | 'deny';
+  /** Exact callers, then the wildcard if there is one. No caller is named twice; a named caller is never subject to the wildcard. */
+  readonly sources: readonly AuthorizedSource[];
+  /** Every JWT provider that a source or permission checks against, each once. */
+  readonly jwtProviders: readonly JwtProvider[];
+  readonly problems: readonly Problem[];
+}
+
+export interface AuthorizedSource {
+  /** A service, or `*` for all that are not named. */
+  readonly name: string;
+  readonly action: 'allow' | 'deny' | 'l7';
+  /** Non-empty exactly for `l7`. The first whose `http` matches decides; none: the default action. */
+  readonly permissions: readonly AuthorizedPermission[];
+  /** One of these must hold for anything to be allowed. Empty: no token is asked for. */
+  readonly jwt: readonly JwtCheck[];
+}
+
+export interface AuthorizedPermission {
+  readonly action: 'allow' | 'deny';
+  /** Undefined: every request. */
+  readonly http: IntentionPermission['http'];
+  /** One of these must hold besides, or the request is denied. Only ever non-empty for `allow`. */
+  readonly jwt: readonly JwtCheck[];
+}
+
+export interface AuthorizationInput {
+  /** Effective protocol of the destination: `tcp`, `http`, `http2` or `grpc`. */
+  readonly protocol: string;
+  readonly jwtProviders: ReadonlyMap<string, EntryOfKind<'jwt-provider'>>;
+}
+
+/**
+ * Resolves who may call `destination`.
+ *
+ * Whatever cannot be enforced denies, with a problem that says so: permissions and tokens on a service whose protocol is not HTTP,
+ * a JWT provider that does not exist or has no keys.
+ */
+export function resolveAuthorization(index: IntentionIndex, destination: string, input: AuthorizationInput): Authorization {
+  const problems: Problem[] = [];
+  const used = new Map<string, JwtProvider>();
+  const sources = index.intentionsFor(destination).map((intention) => {
+    const resolved = input.protocol === 'tcp' ? resolveForTcp(intention, destination) : resolveForHttp(intention, input);
+    problems.push(...resolved.problems);
+    for (const provider of resolved.jwtProviders) used.set(provider.name, provider);
+    return resolved.source;
+  });
+  return { defaultAction: index.defaultPolicy, sources, jwtProviders: [...used.values()], problems };
+}
+
+interface ResolvedSource {
+  readonly source: AuthorizedSource;
+  readonly jwtProviders: readonly JwtProvider[];
+  readonly problems: readonly Problem[];
+}
+
+function resolveForTcp(intention: Intention, destination: string): ResolvedSource {
+  const needsRequests = intention.action === 'l7' || (intention.action === 'allow' && (intention.jwt?.providers.length ?? 0) > 0);
+  const source: AuthorizedSource = {
+    name: intention.source,
+    action: intention.action === 'allow' && !needsRequests ? 'allow' : 'deny',
+    permissions: [],
+    jwt: [],
+  };
+  if (!needsRequests) return { source, jwtProviders: [], problems: [] };
+  const what = intention.action === 'l7' ? 'permissions look' : 'a JWT looks';
+  const problem = problemOf(intention, {
+    code: 'intention-needs-http',
+    message: `${callerName(intention)} is denied: its ${what} at requests, but the protocol of ${destination} is tcp`,
+    hint: `set protocol http in service-defaults/${destination}, or use an action`,
+  });
+  return { source, jwtProviders: [], problems: [problem] };
+}
+
+function resolveForHttp(intention: Intention, { jwtProviders }: AuthorizationInput): ResolvedSource {
+  const top = resolveJwtChecks(intention.jwt, jwtProviders);
+  const permissions = intention.permissions.map((permission) => ({ permission, resolved: resolveJwtChecks(permission.jwt, jwtProviders) }));
+  const problems = [top, ...permissions.map(({ resolved }) => resolved)]
+    .flatMap(({ defects }) => defects)
+    .map((defect) =>
+      problemOf(intention, { code: 'jwt-provider-unusable', message: `${callerName(intention)}: ${defect}, so what asks for its token is denied` }),
+    );
+  const source: AuthorizedSource = {
+    name: intention.source,
+    action: top.defects.length > 0 ? 'deny' : intention.action,
+    permissions: top.defects.length > 0 ? [] : permissions.map(({ permission, resolved }) => resolvePermission(permission, resolved)),
+    jwt: top.checks,
+  };
+  return { source, jwtProviders: [...permissions.flatMap(({ resolved }) => resolved.providers), ...top.providers], problems };
+}
+
+/** A denial needs no token: to ask for one would let those in who have none. */
+function resolvePermission(permission: IntentionPermission, jwt: ReturnType<typeof resolveJwtChecks>): AuthorizedPermission {
+  const allow = permission.action === 'allow' && jwt.defects.length === 0;
+  return { action: allow ? 'allow' : 'deny', http: permission.http, jwt: allow ? jwt.checks : [] };
+}
+
+function callerName({ source }: Intention): string {
+  return source === ANY_SERVICE ? 'every caller' : source;
+}
+
+function problemOf(intention: Intention, problem: Omit<Problem, 'severity' | 'place'>): Problem {
+  return { ...problem, severity: 'error', place: intention.place ?? { object: `service-intentions/${intention.destination}` } };
+}
