@@ -1,4 +1,4 @@
-import { RESOURCE_TYPES, type CachedResource, type ResourceType, type Snapshot } from '../cache/resource.ts';
+import type { Snapshot } from '../cache/resource.ts';
 import type { EnvoyTraits } from '../envoy/resource.ts';
 import type { Instance } from '../mesh/instance.ts';
 import type { Problem } from '../mesh/problem.ts';
@@ -20,14 +20,4 @@ export interface ServedProxy {
   waitingFor: string | undefined;
   problems: readonly Problem[];
   snapshot: Snapshot | undefined;
-}
-
-/** Whether two snapshots hold the very same resources. Equal content is one object, so identity decides. */
-export function sameSnapshot(one: Snapshot, other: Snapshot): boolean {
-  return (Object.keys(RESOURCE_TYPES) as ResourceType[]).every((type) => {
-    const [left, right] = [one[type], other[type]];
-    if (left === right) return true;
-    if (left.size !== right.size) return false;
-    return [...left].every(([name, resource]: [string, CachedResource]) => right.get(name) === resource);
-  });
 }

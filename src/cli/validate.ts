@@ -1,0 +1,22 @@
+import type { Command } from 'commander';
+import { formatProblem } from '../mesh/problem.ts';
+import { readMeshFiles } from '../sources/read-mesh-files.ts';
+import { CliError, UsageError } from './cli-error.ts';
+import type { CliIo } from './cli-io.ts';
+
+export function registerValidate(program: Command, io: CliIo): void {
+  program
+    .command('validate')
+    .description('every defect of a mesh with file, line and code; exit status 1 if any is an error')
+    .option('--mesh <path>', 'a mesh file, or a folder of them (repeatable)', (value: string, before: string[]) => [...before, value], [])
+    .option('--json', 'as JSON')
+    .action((options: { mesh: string[]; json?: boolean }) => {
+      if (options.mesh.length === 0) throw new UsageError('validate needs --mesh PATH');
+      const { mesh, problems } = readMeshFiles(options.mesh);
+      const all = [...problems, ...(mesh?.problems ?? [])];
+      io.out(options.json ? `${JSON.stringify({ problems: all }, null, 2)}\n` : all.map((problem) => `${formatProblem(problem)}\n`).join(''));
+      const errors = all.filter(({ severity }) => severity === 'error').length;
+      if (errors > 0) throw new CliError(`${errors} error${errors === 1 ? '' : 's'} in the mesh`);
+      if (all.length === 0 && !options.json) io.err('no defect found\n');
+    });
+}

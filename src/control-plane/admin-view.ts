@@ -1,0 +1,146 @@
+import { type AdminApi, AdminError, type CaStatus, type MeshSummary, type ProxyDetails, type ProxyStatus, type RedirectSettings } from '../admin/admin-api.ts';
+import type { CertificateAuthority } from '../ca/certificate-authority.ts';
+import type { EnvoyResource } from '../envoy/resource.ts';
+import { buildCallersSecret, buildRootsSecret } from '../envoy/secret.ts';
+import { type Instance, reachableAddress } from '../mesh/instance.ts';
+import type { StreamStatus } from '../server/stream-status.ts';
+import type { XdsServer } from '../server/xds-server.ts';
+import { resolveProxyView } from '../topology/proxy-view.ts';
+import { resolveRedirectSettings } from '../topology/redirect-settings.ts';
+import { findInstances, type Topology } from '../topology/topology.ts';
+import { virtualAddressesOf } from '../topology/virtual-addresses.ts';
+import type { MeshLoader } from './mesh-loader.ts';
+import type { Reconciler } from './reconciler.ts';
+
+/** What operators look at, put together from the parts that know. */
+export function createAdminApi(parts: { reconciler: Reconciler; loader: MeshLoader; ca: CertificateAuthority; xds: XdsServer }): AdminApi {
+  const { reconciler, loader, ca, xds } = parts;
+  const topology = (): Topology => {
+    if (!reconciler.topology) throw new AdminError(503, 'the mesh is not loaded yet');
+    return reconciler.topology;
+  };
+  const registration = (id: string, node?: string): Instance | undefined => {
+    const found = findInstances(topology(), id, node).filter(({ kind }) => kind !== '');
+    if (found.length > 1) throw new AdminError(409, `'${id}' is registered on ${found.map((one) => one.node).join(', ')}: say which with ?node=`);
+    return found[0];
+  };
+  const statuses = () => proxyStatuses(reconciler, xds.streams());
+  const caStatus = (): CaStatus => ({
+    trust_domain: ca.trustDomain,
+    roots: ca.status().map((root) => ({
+      id: root.id,
+      signing: root.phase === 'signing',
+      not_after: new Date(root.notAfter).toISOString(),
+      pem: root.certificate,
+    })),
+  });
+
+  return {
+    readiness() {
+      if (!loader.served) return { ready: false, mesh: 'none', reason: 'no mesh has been loaded yet' };
+      return loader.stale === undefined ? { ready: true, mesh: 'fresh' } : { ready: true, mesh: 'stale', reason: loader.stale };
+    },
+    proxies: statuses,
+    proxy(id, node): ProxyDetails | undefined {
+      const instance = registration(id, node);
+      const status = statuses().find((one) => one.id === id && (node === undefined || one.node === undefined || one.node === node));
+      if (!status) return undefined;
+      return instance ? { ...status, redirect: redirectOf(topology(), instance) } : status;
+    },
+    proxyConfig(id, node) {
+      const instance = registration(id, node);
+      if (!instance) return undefined;
+      const held = [...reconciler.served()].find((one) => one.instance === instance);
+      const resources = reconciler.resourcesOf(instance, held?.traits ?? { ipv6: false });
+      const view = resolveProxyView(topology(), instance);
+      // the leaf is left out: its private key is nobody's business here
+      const secrets = [buildRootsSecret(ca.roots()), buildCallersSecret(ca.roots(), view.callerSans)];
+      const of = (type: EnvoyResource['type']) => resources.filter((resource) => resource.type === type).map(({ body }) => body);
+      return { clusters: of('cluster'), endpoints: of('endpoint'), listeners: of('listener'), routes: of('route'), secrets: secrets.map(({ body }) => body) };
+    },
+    problems: () => [...loader.problems, ...[...reconciler.served()].flatMap(({ problems }) => problems)],
+    mesh: () => summarise(topology()),
+    checkIntention(source, destination) {
+      const { allowed, by } = topology().intentions.decide(source, destination);
+      return {
+        source,
+        destination,
+        verdict: allowed,
+        ...(by ? { intention: `${by.source} => ${by.destination}`, ...(by.place ? { place: by.place } : {}) } : {}),
+      };
+    },
+    caRoots: caStatus,
+    async rotateCa() {
+      try {
+        await ca.rotate();
+      } catch (error) {
+        throw new AdminError(409, error instanceof Error ? error.message : String(error));
+      }
+      return caStatus();
+    },
+    async issueLeaf(service) {
+      const leaf = await ca.issueLeaf(service);
+      return {
+        certificate_chain: leaf.certificateChain,
+        private_key: leaf.privateKey,
+        roots: ca.roots().join(''),
+        spiffe_id: leaf.spiffeId,
+        not_after: new Date(leaf.notAfter).toISOString(),
+      };
+    },
+  };
+}
+
+function proxyStatuses(reconciler: Reconciler, streams: readonly StreamStatus[]): ProxyStatus[] {
+  const { topology } = reconciler;
+  const reasons = new Map([...reconciler.served()].map((proxy) => [streamKey(proxy.id, proxy.nodeName), proxy.waitingFor]));
+  const left = new Set(streams);
+  const registered = (topology?.mesh.instances ?? []).filter(({ kind }) => kind !== '').map((instance): ProxyStatus => {
+    const own = streams.filter(({ nodeId, nodeName }) => nodeId === instance.id && (nodeName === undefined || nodeName === instance.node));
+    for (const stream of own) left.delete(stream);
+    const reason = own.map(({ nodeId, nodeName }) => reasons.get(streamKey(nodeId, nodeName))).find((one) => one !== undefined);
+    const state = own.length === 0 ? 'disconnected' : reason === undefined ? 'connected' : 'waiting';
+    const service = instance.proxy?.destination_service_name ?? instance.service;
+    return { id: instance.id, node: instance.node, service, state, ...(reason === undefined ? {} : { reason }), streams: own };
+  });
+  const unknown = [...left].map((stream): ProxyStatus => {
+    const reason = reasons.get(streamKey(stream.nodeId, stream.nodeName));
+    return {
+      id: stream.nodeId,
+      ...(stream.nodeName === undefined ? {} : { node: stream.nodeName }),
+      state: 'waiting',
+      ...(reason === undefined ? {} : { reason }),
+      streams: [stream],
+    };
+  });
+  return [...registered, ...unknown];
+}
+
+function redirectOf(topology: Topology, proxy: Instance): RedirectSettings {
+  const { bindPort, outboundPort, excludeInboundPorts } = resolveRedirectSettings(topology, proxy);
+  return { bind_port: bindPort, outbound_port: outboundPort, exclude_inbound_ports: excludeInboundPorts };
+}
+
+function streamKey(id: string, nodeName: string | undefined): string {
+  return JSON.stringify([id, nodeName]);
+}
+
+function summarise(topology: Topology): MeshSummary {
+  return {
+    datacenter: topology.mesh.datacenter,
+    trust_domain: topology.trustDomain,
+    default_intention_policy: topology.mesh.defaultIntentionPolicy,
+    services: [...topology.callableServices].sort().map((name) => ({
+      name,
+      protocol: serviceProtocol(topology, name),
+      virtual_ips: virtualAddressesOf(topology, name),
+      instances: topology.instancesOf(name).map((instance) => ({
+        id: instance.id,
+        node: instance.node,
+        address: reachableAddress(instance),
+        port: instance.port,
+        health: instance.health,
+      })),
+    })),
+  };
+}

@@ -1,0 +1,162 @@
+import type { Snapshot } from '../cache/resource.ts';
+import { buildSnapshot, type ResourceCache } from '../cache/resource-cache.ts';
+import { buildResources } from '../envoy/build-resources.ts';
+import type { EnvoyResource, EnvoyTraits } from '../envoy/resource.ts';
+import { buildCallersSecret, buildLeafSecret, buildRootsSecret } from '../envoy/secret.ts';
+import type { Instance } from '../mesh/instance.ts';
+import type { Problem } from '../mesh/problem.ts';
+import type { Logger } from '../runtime/logger.ts';
+import type { Metrics } from '../runtime/metrics.ts';
+import { resolveProxyView } from '../topology/proxy-view.ts';
+import type { Topology } from '../topology/topology.ts';
+import { locateProxy } from './locate-proxy.ts';
+import type { ServedProxy, SnapshotSubscriber } from './served-proxy.ts';
+import { WorkQueue } from './work-queue.ts';
+
+/** The identities of the mesh, as the reconciler needs them. */
+export interface Identities {
+  /** Trusted root certificates, PEM. */
+  roots(): readonly string[];
+  /** The leaf of a service, once `use` has made one. */
+  leaf(service: string): { readonly certificateChain: string; readonly privateKey: string } | undefined;
+  /** Keeps a leaf of the service at hand, until `release`. `secretsChanged` is called when it is there and each time it is renewed. */
+  use(service: string): void;
+  release(service: string): void;
+}
+
+export interface ReconcilerOptions {
+  readonly cache: ResourceCache;
+  readonly identities: Identities;
+  readonly logger: Logger;
+  readonly metrics: Metrics;
+}
+
+/**
+ * The change loop: a new topology or a new secret → the proxies it may touch → view → resources → snapshot → their streams,
+ * and only when the snapshot differs. A proxy whose snapshot cannot be built keeps its last good one; its neighbours go on.
+ */
+export class Reconciler {
+  readonly #options: ReconcilerOptions;
+  readonly #served = new Map<string, ServedProxy>();
+  readonly #queue: WorkQueue<ServedProxy>;
+  #topology: Topology | undefined;
+  #changedAt: number | undefined;
+
+  constructor(options: ReconcilerOptions) {
+    this.#options = options;
+    this.#queue = new WorkQueue({
+      work: (proxy) => this.#refresh(proxy),
+      drained: () => {
+        if (this.#changedAt !== undefined) options.metrics.rebuildSeconds.observe((performance.now() - this.#changedAt) / 1000);
+        this.#changedAt = undefined;
+      },
+    });
+  }
+
+  get topology(): Topology | undefined {
+    return this.#topology;
+  }
+
+  /** Proxies with at least one stream. */
+  served(): Iterable<ServedProxy> {
+    return this.#served.values();
+  }
+
+  setTopology(topology: Topology): void {
+    this.#topology = topology;
+    this.#changedAt ??= performance.now();
+    this.#queue.add(this.#served.values());
+  }
+
+  /** The leaf of `service` changed; without an argument, the roots did. */
+  secretsChanged(service?: string): void {
+    const touched = [...this.#served.values()].filter(({ instance }) => service === undefined || instance?.proxy?.destination_service_name === service);
+    this.#queue.add(touched);
+  }
+
+  /** Serves a proxy to `subscriber`: its snapshot at once when it is known, and whenever it changes. The result ends that. */
+  attach(identity: { id: string; nodeName?: string; traits: EnvoyTraits }, subscriber: SnapshotSubscriber): { proxy: ServedProxy; detach: () => void } {
+    const key = JSON.stringify([identity.id, identity.nodeName, identity.traits]);
+    let proxy = this.#served.get(key);
+    if (!proxy) {
+      proxy = {
+        id: identity.id,
+        nodeName: identity.nodeName,
+        traits: identity.traits,
+        subscribers: new Set(),
+        instance: undefined,
+        waitingFor: undefined,
+        problems: [],
+        snapshot: undefined,
+      };
+      this.#served.set(key, proxy);
+      this.#refresh(proxy);
+    }
+    const served = proxy;
+    served.subscribers.add(subscriber);
+    if (served.snapshot) subscriber.update(served.snapshot);
+    const detach = () => {
+      if (!served.subscribers.delete(subscriber) || served.subscribers.size > 0) return;
+      this.#served.delete(key);
+      this.#queue.remove(served);
+      if (served.instance?.proxy) this.#options.identities.release(served.instance.proxy.destination_service_name);
+    };
+    return { proxy: served, detach };
+  }
+
+  /** The resources a registered proxy would get, secrets left out: for operators, connected or not. */
+  resourcesOf(instance: Instance, traits: EnvoyTraits): readonly EnvoyResource[] {
+    return this.#topology ? buildResources(resolveProxyView(this.#topology, instance), traits).resources : [];
+  }
+
+  #refresh(proxy: ServedProxy): void {
+    const { logger, metrics } = this.#options;
+    try {
+      const found = locateProxy(this.#topology, proxy);
+      proxy.waitingFor = found.reason;
+      if (!found.instance) return; // what it was given stays: a registration that vanished is no order to take the proxy down
+      this.#useIdentity(proxy, found.instance);
+      const snapshot = this.#build(proxy, found.instance);
+      metrics.snapshotsBuilt.inc();
+      if (snapshot === proxy.snapshot) return;
+      proxy.snapshot = snapshot;
+      metrics.snapshotsChanged.inc();
+      for (const subscriber of proxy.subscribers) subscriber.update(snapshot);
+    } catch (error) {
+      proxy.problems = [internalProblem(proxy, error)];
+      logger.error({ proxy: proxy.id, error: error instanceof Error ? error.stack : String(error) }, 'a snapshot could not be built; the proxy keeps its last one');
+    }
+  }
+
+  #useIdentity(proxy: ServedProxy, instance: Instance): void {
+    const before = proxy.instance?.proxy?.destination_service_name;
+    const now = instance.proxy?.destination_service_name;
+    proxy.instance = instance;
+    if (before === now) return;
+    if (now !== undefined) this.#options.identities.use(now);
+    if (before !== undefined) this.#options.identities.release(before);
+  }
+
+  #build(proxy: ServedProxy, instance: Instance): Snapshot {
+    if (!this.#topology) throw new Error('no topology yet');
+    const { cache, identities } = this.#options;
+    const view = resolveProxyView(this.#topology, instance);
+    const { resources, problems } = buildResources(view, proxy.traits);
+    proxy.problems = problems;
+    const roots = identities.roots();
+    const leaf = identities.leaf(view.service);
+    const secrets = [buildRootsSecret(roots), buildCallersSecret(roots, view.callerSans), ...(leaf ? [buildLeafSecret(leaf)] : [])];
+    const interned = [...resources, ...secrets].map(({ type, name, body }) => [type, cache.intern(type, name, body)] as const);
+    return buildSnapshot(interned, proxy.snapshot);
+  }
+}
+
+function internalProblem(proxy: ServedProxy, error: unknown): Problem {
+  return {
+    code: 'internal-error',
+    severity: 'error',
+    message: `the resources of ${proxy.id} could not be built: ${error instanceof Error ? error.message : String(error)}`,
+    hint: 'this is a bug in adsum: please report it with the mesh file',
+    proxies: [proxy.id],
+  };
+}
