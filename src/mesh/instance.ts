@@ -34,6 +34,9 @@ export interface Instance {
   /** Registered with the agent, which therefore knows the check definitions (for `expose.checks`). */
   readonly agentLocal: boolean;
   readonly checks: readonly CheckDefinition[];
+  /** `lan`, `wan`, … → address of the node. */
+  readonly nodeTaggedAddresses?: Readonly<Record<string, string>>;
+  readonly locality?: { readonly region?: string | undefined; readonly zone?: string | undefined };
   readonly proxy?: SidecarProxy & {
     readonly destination_service_name: string;
     readonly destination_service_id: string;

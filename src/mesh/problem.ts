@@ -5,6 +5,13 @@ export interface Place {
   readonly column?: number;
   /** The object, as an operator would name it: `service-intentions/api`, `service web on vm-web`. */
   readonly object?: string;
+  /** Where a value inside it stands, by its path of parsed names. Not enumerable: it takes no part in comparisons and output. */
+  readonly within?: (path: readonly (string | number)[]) => Place;
+}
+
+/** The place of a value inside an object, as exactly as its source can say. */
+export function placeWithin(place: Place | undefined, path: readonly (string | number)[]): Place | undefined {
+  return place?.within?.(path) ?? place;
 }
 
 /** `error`: what it touches is not served as written. `warning`: served, but probably not what was meant. */

@@ -66,17 +66,14 @@ export function decimal(description: string, notes: FieldNotes & { readonly max?
 /** A TCP port; 0 stands for "none", as in Consul. */
 export function port(description: string, notes: FieldNotes = {}) {
   return z
-    .int(portMessage)
-    .min(0, portMessage)
-    .max(LARGEST_PORT, portMessage)
+    .number()
+    .refine((value) => Number.isInteger(value) && value >= 0 && value <= LARGEST_PORT, {
+      error: (issue) => `${JSON.stringify(issue.input)} is not a port`,
+      params: { code: 'invalid-port', hint: `a port is a whole number from 1 to ${LARGEST_PORT}` },
+    })
     .meta({ description, type: 'port', ...notes })
     .optional();
 }
-
-const portMessage = {
-  error: (issue: { input?: unknown }) => `${JSON.stringify(issue.input)} is not a port (0 to ${LARGEST_PORT})`,
-  params: { code: 'invalid-port' },
-};
 
 /** Written as `10s` or in nanoseconds; the parsed value is in milliseconds. */
 export function duration(description: string, notes: FieldNotes = {}) {
@@ -131,7 +128,7 @@ export function name(description: string) {
 
 /** As `name`, or `*` for all. */
 export function nameOrWildcard(description: string) {
-  return nameSchema(/^\*$|^[A-Za-z0-9](?:[A-Za-z0-9._-]{0,251}[A-Za-z0-9])?$/, 'letters, digits, "-", "_" and ".", or just "*"')
+  return nameSchema(new RegExp(`^\\*$|${NAME_PATTERN.source}`), 'letters, digits, "-", "_" and ".", or just "*"')
     .meta({ description })
     .optional();
 }

@@ -126,7 +126,8 @@ export const nodeDefinition = z.strictObject({
   agent_local: flag('Its services are registered with the agent, which therefore knows their check definitions.'),
   locality: section('Where it runs.', { region: text('Region.'), zone: text('Zone.') }),
   ...tenancy,
-  services: z.array(serviceDefinition).meta({ description: 'The services on it.' }).default([]),
+  /** Parsed one by one with `serviceDefinition`, so that a defect in one hides none in another. */
+  services: z.array(z.unknown()).meta({ description: 'The services on it.' }).default([]),
 });
 
 const sidecarProxySchema = required(proxy);

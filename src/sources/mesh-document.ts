@@ -1,0 +1,135 @@
+import { type Document, isAlias, isMap, isScalar, isSeq, LineCounter, type Node, parseDocument, type YAMLError } from 'yaml';
+import type { Place, Problem } from '../mesh/problem.ts';
+import type { Defect, ValuePath } from '../mesh/schema/parser.ts';
+import { foldKey } from '../mesh/schema/spelling.ts';
+import type { MeshFile } from './mesh-file.ts';
+
+/** Aliases may expand a document to this many times its nodes; beyond it is an attack or a mistake ("billion laughs"). */
+const MOST_ALIASES = 100;
+
+/** A YAML or JSON file as a plain value, or why it is none. */
+export interface MeshDocument {
+  readonly value?: unknown;
+  readonly problems: readonly Problem[];
+  /** Where a value stands; the nearest one that exists. Paths may have either spelling. */
+  readonly locate: (path: ValuePath) => Place;
+}
+
+export function readMeshDocument(file: MeshFile): MeshDocument {
+  const lines = new LineCounter();
+  const document = parse(file.text, lines);
+  const locate = (path: ValuePath) => placeAt(file.path, lines, offsetOf(document, path));
+  const problems = syntaxProblems(document, file.path, lines);
+  if (problems.length > 0) return { problems, locate };
+  if (document.contents === null || (isScalar(document.contents) && document.contents.value === null)) {
+    const hint = 'write the nodes and config_entries of the mesh into it, or remove it';
+    return { problems: [{ code: 'empty-file', severity: 'error', message: 'the mesh file is empty', place: { file: file.path }, hint }], locate };
+  }
+  try {
+    return { value: document.toJS({ maxAliasCount: MOST_ALIASES }), problems: [], locate };
+  } catch (error) {
+    if (!(error instanceof ReferenceError)) throw error;
+    return {
+      problems: [{ code: 'too-many-aliases', severity: 'error', message: error.message, place: { file: file.path }, hint: 'write the values out' }],
+      locate,
+    };
+  }
+}
+
+/**
+ * Finds places in a file long after it was parsed. Only the text is kept; it is parsed again when a defect has to be placed, which
+ * is rare, and a syntax tree is many times the size of its text.
+ */
+export function lazyLocator(file: MeshFile): (path: ValuePath) => Place {
+  let kept: WeakRef<{ document: Document.Parsed; lines: LineCounter }> | undefined;
+  return (path) => {
+    let parsed = kept?.deref();
+    if (!parsed) {
+      const lines = new LineCounter();
+      parsed = { document: parse(file.text, lines), lines };
+      kept = new WeakRef(parsed);
+    }
+    return placeAt(file.path, parsed.lines, offsetOf(parsed.document, path));
+  };
+}
+
+function parse(text: string, lineCounter: LineCounter): Document.Parsed {
+  return parseDocument(text, { lineCounter, prettyErrors: false, uniqueKeys: true, logLevel: 'error' });
+}
+
+/** The first syntax error and every duplicate key: what follows a syntax error is mostly its echo. */
+function syntaxProblems(document: Document.Parsed, path: string, lines: LineCounter): Problem[] {
+  const all: YAMLError[] = [...document.errors, ...document.warnings];
+  const duplicates = all.filter(({ code }) => code === 'DUPLICATE_KEY');
+  const first = all.find(({ code }) => code !== 'DUPLICATE_KEY');
+  return [
+    ...duplicates.map((error) => ({
+      code: 'duplicate-key',
+      severity: 'error' as const,
+      message: 'the same key stands twice in one map',
+      place: placeAt(path, lines, error.pos[0]),
+      hint: 'keep one of them',
+    })),
+    ...(first ? [brokenDocument(first, path, lines)] : []),
+  ];
+}
+
+function brokenDocument(error: YAMLError, path: string, lines: LineCounter): Problem {
+  const place = placeAt(path, lines, error.pos[0]);
+  if (error.code === 'MULTIPLE_DOCS') {
+    return {
+      code: 'broken-yaml',
+      severity: 'error',
+      message: 'the file holds several documents',
+      place,
+      hint: 'put each into a file of its own in one folder',
+    };
+  }
+  const language = path.endsWith('.json') ? 'JSON' : 'YAML';
+  return {
+    code: 'broken-yaml',
+    severity: 'error',
+    message: `not valid ${language}: ${error.message}`,
+    place,
+    hint: 'mind indentation, quotes and brackets just before it',
+  };
+}
+
+function placeAt(file: string, lines: LineCounter, offset: number): Place {
+  const { line, col } = lines.linePos(offset);
+  return { file, line: Math.max(1, line), column: Math.max(1, col) };
+}
+
+function offsetOf(document: Document.Parsed, path: ValuePath): number {
+  let node: unknown = document.contents;
+  let offset = document.contents?.range?.[0] ?? 0;
+  for (const part of path) {
+    if (isAlias(node)) node = node.resolve(document);
+    if (isMap(node)) {
+      const pair = findPair(node.items, String(part));
+      if (!pair) break;
+      offset = startOf(pair.key) ?? offset;
+      node = pair.value;
+    } else if (isSeq(node) && typeof part === 'number') {
+      node = node.items[part];
+      offset = startOf(node) ?? offset;
+    } else break;
+  }
+  return offset;
+}
+
+function findPair<Pair extends { key: unknown }>(pairs: readonly Pair[], key: string): Pair | undefined {
+  const keyOf = ({ key }: Pair) => String(isScalar(key) ? key.value : key);
+  return pairs.find((pair) => keyOf(pair) === key) ?? pairs.find((pair) => foldKey(keyOf(pair)) === foldKey(key));
+}
+
+function startOf(node: unknown): number | undefined {
+  return (node as Node | undefined | null)?.range?.[0];
+}
+
+/** A defect of a parsed value becomes a problem of the file. */
+export function problemOf(defect: Defect, locate: (path: ValuePath) => Place, base: ValuePath, object?: string): Problem {
+  const { code, message, hint } = defect;
+  const place = { ...locate([...base, ...defect.path]), ...(object ? { object } : {}) };
+  return { code, severity: 'error', message, place, ...(hint ? { hint } : {}) };
+}
