@@ -6,7 +6,7 @@ import type { Logger } from '../runtime/logger.ts';
 import { Forwarder } from './forwarder.ts';
 import { type Listeners, listenOnBoth } from './listeners.ts';
 import type { NameTable } from './name-table.ts';
-import type { Recursor } from './recursor.ts';
+import { parseRecursor, type Recursor } from './recursor.ts';
 import { createResponder, type Responder } from './responder.ts';
 import { serveTcpConnection } from './tcp-connection.ts';
 import { DEFAULT_ZONE, type Zone } from './zone.ts';
@@ -23,8 +23,8 @@ export interface DnsServerOptions {
   readonly domain?: string;
   /** The names as they are now; asked once for every query. */
   readonly names: () => NameTable;
-  /** Who answers for other domains; without any they are refused. */
-  readonly recursors?: readonly Recursor[];
+  /** Who answers for other domains, as `parseRecursor` reads them; without any they are refused. */
+  readonly recursors?: readonly string[];
   readonly logger: Logger;
   /** Closes the server. */
   readonly signal?: AbortSignal;
@@ -47,16 +47,31 @@ export interface DnsServer {
 
 /** The DNS port cannot be had; `message` is one line for people, with the cure. */
 export class DnsListenError extends Error {
+  /** The system's, e.g. `EADDRINUSE`. */
+  readonly code: string | undefined;
+
   constructor(host: string, port: number, cause: NodeJS.ErrnoException) {
     const where = `${isIP(host) === 6 ? `[${host}]` : host}:${port}`;
     super(`cannot serve DNS on ${where}: ${reasonOf(cause)} (choose another with --dns HOST:PORT, or --dns off)`, { cause });
     this.name = 'DnsListenError';
+    this.code = cause.code;
   }
 }
 
-/** Serves the mesh's names over UDP and TCP. Rejects with `DnsListenError`. */
+/** What was given as a recursor is no address. */
+export class RecursorError extends Error {
+  readonly code = 'dns-bad-recursor';
+
+  constructor(text: string) {
+    super(`--dns-recursor ${JSON.stringify(text)} is not an IP address with an optional port, such as 192.0.2.1, 192.0.2.1:5353 or [2001:db8::1]:53`);
+    this.name = 'RecursorError';
+  }
+}
+
+/** Serves the mesh's names over UDP and TCP. Rejects with `DnsListenError` or `RecursorError`. */
 export async function startDnsServer(options: DnsServerOptions): Promise<DnsServer> {
-  const { logger, recursors = [], recursorTimeoutMs: timeoutMs = 2_000 } = options;
+  const { logger, recursorTimeoutMs: timeoutMs = 2_000 } = options;
+  const recursors = (options.recursors ?? []).map(requireRecursor);
   let listeners: Listeners;
   try {
     const address = isIP(options.host) ? options.host : (await lookup(options.host)).address;
@@ -78,6 +93,12 @@ export async function startDnsServer(options: DnsServerOptions): Promise<DnsServ
   if (options.signal?.aborted) await close();
   else options.signal?.addEventListener('abort', close, { once: true });
   return { host: address, port, close };
+}
+
+function requireRecursor(text: string): Recursor {
+  const recursor = parseRecursor(text);
+  if (!recursor) throw new RecursorError(text);
+  return recursor;
 }
 
 function zoneOf(options: DnsServerOptions, address: string): Zone {

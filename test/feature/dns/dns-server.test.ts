@@ -219,13 +219,17 @@ describe('over UDP and TCP', () => {
 });
 
 describe('other domains', () => {
+  test('a recursor that is no address is refused at the start', async () => {
+    await expect(start({ recursors: ['dns.example.com'] })).rejects.toThrow('--dns-recursor "dns.example.com" is not an IP address');
+  });
+
   test('go to the recursor under another ID and come back under the old one, over both transports', async () => {
     const seen: number[] = [];
     const recursor = await startRecursor((message) => {
       seen.push(message.readUInt16BE(0));
       return addressReply(message, '192.0.2.7');
     });
-    const { port } = await start({ recursors: [{ address: '127.0.0.1', port: recursor.port }] });
+    const { port } = await start({ recursors: [`127.0.0.1:${recursor.port}`] });
     const asked = Array.from({ length: 4 }, () => query('example.com', 'A'));
     for (const message of asked) {
       const reply = dnsPacket.decode(await exchangeUdp(port, message)) as Reply;
@@ -246,7 +250,7 @@ describe('other domains', () => {
       return forged;
     });
     const good = await startRecursor((message) => addressReply(message, '192.0.2.7'));
-    const at = ({ port }: { port: number }) => ({ address: '127.0.0.1', port });
+    const at = ({ port }: { port: number }) => `127.0.0.1:${port}`;
     const first = await start({ recursors: [at(silent), at(forging), at(good)], recursorTimeoutMs: 40 });
     expect(data(await askUdp(first.port, 'example.com', 'A'))).toEqual(['192.0.2.7']);
     const second = await start({ recursors: [at(silent)], recursorTimeoutMs: 40 });
@@ -257,7 +261,7 @@ describe('other domains', () => {
 
   test('a cut reply stays cut, and the client gets the whole over TCP', async () => {
     const recursor = await startRecursor((message, transport) => addressReply(message, '192.0.2.7', transport === 'udp' ? dnsPacket.TRUNCATED_RESPONSE : 0));
-    const { port } = await start({ recursors: [{ address: '127.0.0.1', port: recursor.port }] });
+    const { port } = await start({ recursors: [`127.0.0.1:${recursor.port}`] });
     expect(await askUdp(port, 'example.com', 'A')).toMatchObject({ flag_tc: true, answers: [] });
     expect(data(await askTcp(port, 'example.com', 'A'))).toEqual(['192.0.2.7']);
     recursor.close();
@@ -265,7 +269,7 @@ describe('other domains', () => {
 
   test('an instance at a host name: its CNAME, with the address where a recursor knows it', async () => {
     const recursor = await startRecursor((message) => addressReply(message, '192.0.2.7'));
-    const { port } = await start({ recursors: [{ address: '127.0.0.1', port: recursor.port }] });
+    const { port } = await start({ recursors: [`127.0.0.1:${recursor.port}`] });
     const reply = await askUdp(port, 'outside.service.consul', 'A');
     expect(reply.answers).toMatchObject([
       { type: 'CNAME', name: 'outside.service.consul', data: 'db.example.com' },
