@@ -13,6 +13,8 @@ export type ServiceKind = '' | 'connect-proxy' | 'mesh-gateway' | 'terminating-g
 export interface Instance {
   readonly node: string;
   readonly nodeAddress: string;
+  /** Keys and values of the node it is on; subset filters may ask for them. */
+  readonly nodeMeta?: Readonly<Record<string, string>>;
   /** Unique on its node. */
   readonly id: string;
   /** The service it is an instance of; for a sidecar its own name, e.g. `api-sidecar-proxy`. */
