@@ -1,5 +1,5 @@
 import type { Problem } from '../mesh/problem.ts';
-import type { StreamStatus } from '../server/stream-status.ts';
+import type { StreamJson } from './stream-json.ts';
 
 /** What operators can see and do. The control plane implements it; the HTTP server and the CLI speak it as JSON, snake_case. */
 export interface AdminApi {
@@ -33,7 +33,7 @@ export interface ProxyStatus {
   /** `connected`: served; `waiting`: connected, but nothing to serve (see `reason`); `disconnected`: registered, no stream. */
   readonly state: 'connected' | 'waiting' | 'disconnected';
   readonly reason?: string;
-  readonly streams: readonly StreamStatus[];
+  readonly streams: readonly StreamJson[];
 }
 
 export interface ProxyDetails extends ProxyStatus {

@@ -31,5 +31,7 @@ function readTable(file: string): string[] {
 
 /** The table writes addresses as little-endian words: 127.x.x.x ends in 7F; ::1 and ::ffff:127.x.x.x likewise in their last word. */
 function isLoopback(hex: string): boolean {
-  return hex.length === 8 ? hex.endsWith('7F') : hex === '00000000000000000000000001000000' || (hex.startsWith('0000000000000000FFFF0000') && hex.endsWith('7F'));
+  return hex.length === 8
+    ? hex.endsWith('7F')
+    : hex === '00000000000000000000000001000000' || (hex.startsWith('0000000000000000FFFF0000') && hex.endsWith('7F'));
 }

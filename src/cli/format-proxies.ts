@@ -1,12 +1,29 @@
 import type { ProxyStatus } from '../admin/admin-api.ts';
+import type { TypeJson } from '../admin/stream-json.ts';
 
-/** The table `adsum proxies` prints. */
+/** What `adsum proxies` prints: a line per proxy, a line per resource type under it, rejections with Envoy's own words. */
 export function formatProxies(proxies: readonly ProxyStatus[]): string {
   if (proxies.length === 0) return 'no proxy is registered or connected\n';
   return proxies.map(formatProxy).join('');
 }
 
 function formatProxy(proxy: ProxyStatus): string {
-  const head = `${proxy.id}${proxy.node ? ` on ${proxy.node}` : ''}: ${proxy.state}${proxy.reason ? ` (${proxy.reason})` : ''}\n`;
-  return head + proxy.streams.map((stream) => `  ${JSON.stringify(stream)}\n`).join('');
+  const name = `${proxy.id}${proxy.node ? ` on ${proxy.node}` : ''}`;
+  const streams = proxy.streams.map((stream) => {
+    const envoy = stream.envoy_version ? `Envoy ${stream.envoy_version}` : 'a client';
+    return `  ${envoy} at ${stream.peer}, ${stream.variant}, since ${stream.connected_at}\n${stream.types.map(formatType).join('')}`;
+  });
+  return `${name}: ${proxy.state}${proxy.reason ? ` (${proxy.reason})` : ''}\n${streams.join('')}`;
+}
+
+function formatType({ type, wildcard, names, sent, acked, nacked, pending }: TypeJson): string {
+  const asked = [wildcard ? 'all' : '', names > 0 ? `${names} by name` : ''].filter(Boolean).join(' and ') || 'none';
+  const parts = [
+    `asked for ${asked}`,
+    sent ? `sent ${sent.resources}${sent.removed > 0 ? ` and removed ${sent.removed}` : ''} at ${sent.at}` : 'nothing sent',
+    ...(acked ? [`acked at ${acked.at}`] : []),
+    ...(pending ? ['pending'] : []),
+  ];
+  const refusal = nacked ? `      REJECTED at ${nacked.at}: ${nacked.resources.join(', ')}: ${nacked.error}\n` : '';
+  return `    ${type.padEnd(8)} ${parts.join(', ')}\n${refusal}`;
 }

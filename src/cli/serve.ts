@@ -43,7 +43,8 @@ export function registerServe(program: Command, io: CliIo): void {
   command.action(async (options: ServeOptions) => {
     const logger = loggerFor(command);
     const settings = { ...resolveOptions(options, io), clock: systemClock, random: Math.random, logger, metrics: createMetrics() };
-    if (!settings.tls && !isLoopbackHost(settings.grpc.host)) logger.warn({ grpc: options.grpc }, 'xDS is served without TLS: private keys travel in the clear');
+    if (!settings.tls && !isLoopbackHost(settings.grpc.host))
+      logger.warn({ grpc: options.grpc }, 'xDS is served without TLS: private keys travel in the clear');
     const plane = await startControlPlane(settings).catch((error: unknown) => {
       throw explain(error);
     });

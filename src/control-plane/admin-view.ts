@@ -1,14 +1,16 @@
 import { type AdminApi, AdminError, type CaStatus, type MeshSummary, type ProxyDetails, type ProxyStatus, type RedirectSettings } from '../admin/admin-api.ts';
+import { streamJson } from '../admin/stream-json.ts';
 import type { CertificateAuthority } from '../ca/certificate-authority.ts';
 import type { EnvoyResource } from '../envoy/resource.ts';
-import { buildCallersSecret, buildRootsSecret } from '../envoy/secret.ts';
 import { type Instance, reachableAddress } from '../mesh/instance.ts';
 import type { StreamStatus } from '../server/stream-status.ts';
 import type { XdsServer } from '../server/xds-server.ts';
+import { serviceProtocol } from '../topology/discovery-chain/service-protocol.ts';
 import { resolveProxyView } from '../topology/proxy-view.ts';
 import { resolveRedirectSettings } from '../topology/redirect-settings.ts';
 import { findInstances, type Topology } from '../topology/topology.ts';
 import { virtualAddressesOf } from '../topology/virtual-addresses.ts';
+import { buildSecrets } from './build-secrets.ts';
 import type { MeshLoader } from './mesh-loader.ts';
 import type { Reconciler } from './reconciler.ts';
 
@@ -54,7 +56,7 @@ export function createAdminApi(parts: { reconciler: Reconciler; loader: MeshLoad
       const resources = reconciler.resourcesOf(instance, held?.traits ?? { ipv6: false });
       const view = resolveProxyView(topology(), instance);
       // the leaf is left out: its private key is nobody's business here
-      const secrets = [buildRootsSecret(ca.roots()), buildCallersSecret(ca.roots(), view.callerSans)];
+      const secrets = buildSecrets(view, ca.roots());
       const of = (type: EnvoyResource['type']) => resources.filter((resource) => resource.type === type).map(({ body }) => body);
       return { clusters: of('cluster'), endpoints: of('endpoint'), listeners: of('listener'), routes: of('route'), secrets: secrets.map(({ body }) => body) };
     },
@@ -95,14 +97,16 @@ function proxyStatuses(reconciler: Reconciler, streams: readonly StreamStatus[])
   const { topology } = reconciler;
   const reasons = new Map([...reconciler.served()].map((proxy) => [streamKey(proxy.id, proxy.nodeName), proxy.waitingFor]));
   const left = new Set(streams);
-  const registered = (topology?.mesh.instances ?? []).filter(({ kind }) => kind !== '').map((instance): ProxyStatus => {
-    const own = streams.filter(({ nodeId, nodeName }) => nodeId === instance.id && (nodeName === undefined || nodeName === instance.node));
-    for (const stream of own) left.delete(stream);
-    const reason = own.map(({ nodeId, nodeName }) => reasons.get(streamKey(nodeId, nodeName))).find((one) => one !== undefined);
-    const state = own.length === 0 ? 'disconnected' : reason === undefined ? 'connected' : 'waiting';
-    const service = instance.proxy?.destination_service_name ?? instance.service;
-    return { id: instance.id, node: instance.node, service, state, ...(reason === undefined ? {} : { reason }), streams: own };
-  });
+  const registered = (topology?.mesh.instances ?? [])
+    .filter(({ kind }) => kind !== '')
+    .map((instance): ProxyStatus => {
+      const own = streams.filter(({ nodeId, nodeName }) => nodeId === instance.id && (nodeName === undefined || nodeName === instance.node));
+      for (const stream of own) left.delete(stream);
+      const reason = own.map(({ nodeId, nodeName }) => reasons.get(streamKey(nodeId, nodeName))).find((one) => one !== undefined);
+      const state = own.length === 0 ? 'disconnected' : reason === undefined ? 'connected' : 'waiting';
+      const service = instance.proxy?.destination_service_name ?? instance.service;
+      return { id: instance.id, node: instance.node, service, state, ...(reason === undefined ? {} : { reason }), streams: own.map(streamJson) };
+    });
   const unknown = [...left].map((stream): ProxyStatus => {
     const reason = reasons.get(streamKey(stream.nodeId, stream.nodeName));
     return {
@@ -110,7 +114,7 @@ function proxyStatuses(reconciler: Reconciler, streams: readonly StreamStatus[])
       ...(stream.nodeName === undefined ? {} : { node: stream.nodeName }),
       state: 'waiting',
       ...(reason === undefined ? {} : { reason }),
-      streams: [stream],
+      streams: [streamJson(stream)],
     };
   });
   return [...registered, ...unknown];
@@ -132,7 +136,7 @@ function summarise(topology: Topology): MeshSummary {
     default_intention_policy: topology.mesh.defaultIntentionPolicy,
     services: [...topology.callableServices].sort().map((name) => ({
       name,
-      protocol: serviceProtocol(topology, name),
+      protocol: serviceProtocol(topology.mesh.configEntries, name),
       virtual_ips: virtualAddressesOf(topology, name),
       instances: topology.instancesOf(name).map((instance) => ({
         id: instance.id,

@@ -132,7 +132,12 @@ export async function startControlPlane(options: ControlPlaneOptions): Promise<C
         if (loader.load(result)) lastGood.save(result.files);
       },
     });
-    return { grpc: { host: options.grpc.host, port: xds.port }, admin: admin.address, dns: dns && options.dns ? { host: options.dns.host, port: dns.port } : undefined, close };
+    return {
+      grpc: { host: options.grpc.host, port: xds.port },
+      admin: admin.address,
+      dns: dns && options.dns ? { host: options.dns.host, port: dns.port } : undefined,
+      close,
+    };
   } catch (error) {
     await close();
     throw error;

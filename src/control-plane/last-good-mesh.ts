@@ -31,7 +31,8 @@ export class LastGoodMesh {
       const { files } = JSON.parse(readFileSync(this.#file, 'utf8')) as { files?: unknown };
       return Array.isArray(files) && files.every(isMeshFile) ? files : undefined;
     } catch (error) {
-      if ((error as NodeJS.ErrnoException).code !== 'ENOENT') this.#logger.warn({ file: this.#file, error: String(error) }, 'the copy of the last good mesh cannot be read');
+      if ((error as NodeJS.ErrnoException).code !== 'ENOENT')
+        this.#logger.warn({ file: this.#file, error: String(error) }, 'the copy of the last good mesh cannot be read');
       return undefined;
     }
   }

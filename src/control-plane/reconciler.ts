@@ -2,13 +2,13 @@ import type { Snapshot } from '../cache/resource.ts';
 import { buildSnapshot, type ResourceCache } from '../cache/resource-cache.ts';
 import { buildResources } from '../envoy/build-resources.ts';
 import type { EnvoyResource, EnvoyTraits } from '../envoy/resource.ts';
-import { buildCallersSecret, buildLeafSecret, buildRootsSecret } from '../envoy/secret.ts';
 import type { Instance } from '../mesh/instance.ts';
 import type { Problem } from '../mesh/problem.ts';
 import type { Logger } from '../runtime/logger.ts';
 import type { Metrics } from '../runtime/metrics.ts';
 import { resolveProxyView } from '../topology/proxy-view.ts';
 import type { Topology } from '../topology/topology.ts';
+import { buildSecrets } from './build-secrets.ts';
 import { locateProxy } from './locate-proxy.ts';
 import type { ServedProxy, SnapshotSubscriber } from './served-proxy.ts';
 import { WorkQueue } from './work-queue.ts';
@@ -124,7 +124,10 @@ export class Reconciler {
       for (const subscriber of proxy.subscribers) subscriber.update(snapshot);
     } catch (error) {
       proxy.problems = [internalProblem(proxy, error)];
-      logger.error({ proxy: proxy.id, error: error instanceof Error ? error.stack : String(error) }, 'a snapshot could not be built; the proxy keeps its last one');
+      logger.error(
+        { proxy: proxy.id, error: error instanceof Error ? error.stack : String(error) },
+        'a snapshot could not be built; the proxy keeps its last one',
+      );
     }
   }
 
@@ -143,9 +146,7 @@ export class Reconciler {
     const view = resolveProxyView(this.#topology, instance);
     const { resources, problems } = buildResources(view, proxy.traits);
     proxy.problems = problems;
-    const roots = identities.roots();
-    const leaf = identities.leaf(view.service);
-    const secrets = [buildRootsSecret(roots), buildCallersSecret(roots, view.callerSans), ...(leaf ? [buildLeafSecret(leaf)] : [])];
+    const secrets = buildSecrets(view, identities.roots(), identities.leaf(view.service));
     const interned = [...resources, ...secrets].map(({ type, name, body }) => [type, cache.intern(type, name, body)] as const);
     return buildSnapshot(interned, proxy.snapshot);
   }

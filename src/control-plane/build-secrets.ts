@@ -1,0 +1,11 @@
+import { callerSanMatchers } from '../envoy/caller-sans.ts';
+import type { EnvoyResource } from '../envoy/resource.ts';
+import { buildCallersSecret, buildLeafSecret, buildRootsSecret } from '../envoy/secret.ts';
+import { isHttp } from '../topology/proxy-settings.ts';
+import type { ProxyView } from '../topology/proxy-view.ts';
+
+/** The secrets of a proxy. Without a leaf its listeners and clusters wait for one, and refuse meanwhile. */
+export function buildSecrets(view: ProxyView, roots: readonly string[], leaf?: { certificateChain: string; privateKey: string }): EnvoyResource[] {
+  const callers = isHttp(view.inbound.protocol) ? [] : [buildCallersSecret(roots, callerSanMatchers(view.inbound.authorization, view.trustDomain))];
+  return [buildRootsSecret(roots), ...callers, ...(leaf ? [buildLeafSecret(leaf)] : [])];
+}
