@@ -4,13 +4,14 @@ import { UsageError } from './cli-error.ts';
 import type { CliIo } from './cli-io.ts';
 import { registerEnvoy } from './envoy.ts';
 import { addLogOptions } from './log-options.ts';
+import { registerRedirectTraffic } from './redirect-traffic.ts';
 import { adsumVersion, registerVersion } from './version.ts';
 
 /** A command adds itself to the program; what it needs of the process comes with `io`. */
 export type RegisterCommand = (program: Command, io: CliIo) => void;
 
 /** In the order of `adsum --help`. */
-const COMMANDS: readonly RegisterCommand[] = [registerBootstrap, registerEnvoy, registerVersion];
+const COMMANDS: readonly RegisterCommand[] = [registerBootstrap, registerEnvoy, registerRedirectTraffic, registerVersion];
 
 /** Commands that hand what follows `--` to another program. */
 const TAKES_DASHES: ReadonlySet<string> = new Set(['envoy']);
