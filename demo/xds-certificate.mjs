@@ -9,17 +9,19 @@ const dayMs = 86_400_000;
 
 /** Writes xds-cert.pem and xds-key.pem into the folder and returns their paths. */
 export async function writeXdsCertificate(folder, address) {
-  x509.cryptoProvider.set(webcrypto);
   const algorithm = { name: 'ECDSA', namedCurve: 'P-256', hash: 'SHA-256' };
   const keys = await webcrypto.subtle.generateKey(algorithm, true, ['sign', 'verify']);
-  const certificate = await x509.X509CertificateGenerator.createSelfSigned({
-    name: 'CN=adsum demo',
-    notBefore: new Date(Date.now() - dayMs),
-    notAfter: new Date(Date.now() + 7 * dayMs),
-    signingAlgorithm: algorithm,
-    keys,
-    extensions: [new x509.BasicConstraintsExtension(true), new x509.SubjectAlternativeNameExtension([{ type: 'ip', value: address }])],
-  });
+  const certificate = await x509.X509CertificateGenerator.createSelfSigned(
+    {
+      name: 'CN=adsum demo',
+      notBefore: new Date(Date.now() - dayMs),
+      notAfter: new Date(Date.now() + 7 * dayMs),
+      signingAlgorithm: algorithm,
+      keys,
+      extensions: [new x509.BasicConstraintsExtension(true), new x509.SubjectAlternativeNameExtension([{ type: 'ip', value: address }])],
+    },
+    webcrypto,
+  );
   const key = Buffer.from(await webcrypto.subtle.exportKey('pkcs8', keys.privateKey)).toString('base64');
   const files = { certificate: path.join(folder, 'xds-cert.pem'), key: path.join(folder, 'xds-key.pem') };
   writeFileSync(files.certificate, `${certificate.toString('pem')}\n`);

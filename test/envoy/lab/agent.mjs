@@ -124,7 +124,7 @@ async function dial({ host, port, tls: tlsOptions, timeoutMs = 3000 }) {
   socket.setNoDelay(true);
   socket.setTimeout(timeoutMs);
   socket.on('connect', () => change({ connected: true }));
-  socket.on('secureConnect', () => change({ secured: true }));
+  socket.on('secureConnect', () => change({ secured: true, peer: socket.getPeerX509Certificate()?.toString() }));
   socket.on('data', (chunk) => change({ received: state.received + chunk.toString('latin1') }));
   socket.on('end', () => change({ end: 'fin' }));
   socket.on('error', (error) => change({ end: 'error', error: error.code ?? error.message }));
@@ -158,9 +158,9 @@ async function exchangeOnce({ host, port, send, expect, tls: tlsOptions, timeout
   }
   if (send !== undefined) state.socket.write(send, 'latin1');
   const done = await waitUntil(state, () => state.end !== undefined || (expect !== undefined && state.received.includes(expect)), timeoutMs);
-  const { connected, secured, received, end, error } = state;
+  const { connected, secured, peer, received, end, error } = state;
   state.socket.destroy();
-  return { connected, secured, received, end: end ?? (done ? 'open' : 'timeout'), error, ms: Math.round((performance.now() - startedMs) * 10) / 10 };
+  return { connected, secured, peer, received, end: end ?? (done ? 'open' : 'timeout'), error, ms: Math.round((performance.now() - startedMs) * 10) / 10 };
 }
 
 /** Dials again and again until something is received (`want: 'bytes'`) or the peer ends it without a byte (`want: 'refusal'`). */

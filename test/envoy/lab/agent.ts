@@ -39,6 +39,8 @@ export interface TcpRequest {
 export interface TcpOutcome {
   connected: boolean;
   secured: boolean;
+  /** The server's certificate, PEM. */
+  peer?: string;
   received: string;
   /** fin and error: the peer ended it. open: `expect` arrived. timeout: nothing more came. */
   end: 'fin' | 'error' | 'closed' | 'open' | 'timeout';
