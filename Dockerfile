@@ -1,7 +1,7 @@
 # adsum, and iptables for `adsum redirect-traffic`. Envoy comes in an image of its own.
 FROM node:24-bookworm-slim AS build
 WORKDIR /app
-COPY package.json package-lock.json tsconfig.json tsconfig.build.json ./
+COPY package.json package-lock.json .npmrc tsconfig.json tsconfig.build.json ./
 COPY proto proto
 COPY scripts scripts
 COPY src src
