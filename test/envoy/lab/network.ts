@@ -43,6 +43,8 @@ export class Network {
     ip('link', 'add', 'eth0', 'netns', host.namespace, 'type', 'veth', 'peer', 'name', `port${n}`, 'netns', this.bridge);
     inside(this.bridge, 'ip', 'link', 'set', `port${n}`, 'master', 'br0', 'up');
     inside(host.namespace, 'ip', 'link', 'set', 'lo', 'up');
+    // DNS on port 53 and a stand-in for SSH on 22, without root.
+    inside(host.namespace, 'sysctl', '-qw', 'net.ipv4.ip_unprivileged_port_start=0');
     this.addAddress(host, `${host.ipv4}/24`);
     this.addAddress(host, `${host.ipv6}/64`);
     inside(host.namespace, 'ip', 'link', 'set', 'eth0', 'up');

@@ -47,8 +47,6 @@ export class World {
     this.folder = mkdtempSync(path.join(tmpdir(), 'adsum-lab-'));
     chmodSync(this.folder, 0o755);
     const host = this.host('control');
-    // The control plane's own user may serve DNS on port 53 here.
-    inside(host.namespace, 'sysctl', '-qw', 'net.ipv4.ip_unprivileged_port_start=0');
     this.control = new ControlPlane({ namespace: host.namespace, address: host.ipv4, folder: this.folder, agent: host.app, flags: options.serveFlags });
   }
 
