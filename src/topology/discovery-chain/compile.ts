@@ -54,7 +54,7 @@ class ChainCompiler {
     const { service, datacenter, overrides } = this.#request;
     const top = this.#router() ?? this.#splitterOrResolver(service);
     const protocol = this.#resolvers.protocol ?? 'tcp';
-    if (this.#usesRequests && !isHttpLike(protocol)) this.#report(needsHttp(service, protocol));
+    if (this.#usesRequests && this.#resolvers.protocol && !isHttpLike(protocol)) this.#report(needsHttp(service, protocol));
     if (!top || this.#problems.some((problem) => problem.severity === 'error')) return { problems: this.#problems };
 
     const customizedBy = { ...this.#resolvers.customizedBy, ...this.#protocolCustomization(protocol) };
