@@ -166,13 +166,14 @@ function toStruct(json: Json): Json {
   return { fields: Object.fromEntries(entries.map(([key, value]) => [key, toValue(value)])) };
 }
 
+/** protobufjs brings google.protobuf.Value itself, with its field names in camel case. */
 function toValue(json: unknown): Json {
-  if (json === null || json === undefined) return { null_value: 0 };
-  if (typeof json === 'number') return { number_value: json };
-  if (typeof json === 'string') return { string_value: json };
-  if (typeof json === 'boolean') return { bool_value: json };
-  if (Array.isArray(json)) return { list_value: { values: json.map(toValue) } };
-  return { struct_value: toStruct(json as Json) };
+  if (json === null || json === undefined) return { nullValue: 0 };
+  if (typeof json === 'number') return { numberValue: json };
+  if (typeof json === 'string') return { stringValue: json };
+  if (typeof json === 'boolean') return { boolValue: json };
+  if (Array.isArray(json)) return { listValue: { values: json.map(toValue) } };
+  return { structValue: toStruct(json as Json) };
 }
 
 const namesOf = new WeakMap<protobuf.Type, Map<string, protobuf.Field>>();
@@ -204,6 +205,7 @@ function fromMessage(type: protobuf.Type, message: Json): unknown {
   for (const field of type.fieldsArray) {
     if (!Object.hasOwn(message, field.name)) continue;
     const value = message[field.name];
+    if ((field.repeated && (value as unknown[]).length === 0) || (field.map && Object.keys(value as Json).length === 0)) continue;
     if (field instanceof protobuf.MapField) {
       json[field.name] = Object.fromEntries(Object.entries(value as Json).map(([key, item]) => [key, fromOne(field, item)]));
     } else json[field.name] = field.repeated ? (value as unknown[]).map((item) => fromOne(field, item)) : fromOne(field, value);
@@ -247,11 +249,11 @@ function fromStruct(message: Json): Json {
 }
 
 function fromValue(value: Json): unknown {
-  if (Object.hasOwn(value, 'struct_value')) return fromStruct(value.struct_value as Json);
-  if (Object.hasOwn(value, 'list_value')) return ((value.list_value as Json).values as Json[]).map(fromValue);
-  if (Object.hasOwn(value, 'number_value')) return value.number_value;
-  if (Object.hasOwn(value, 'string_value')) return value.string_value;
-  return Object.hasOwn(value, 'bool_value') ? value.bool_value : null;
+  if (Object.hasOwn(value, 'structValue')) return fromStruct(value.structValue as Json);
+  if (Object.hasOwn(value, 'listValue')) return ((value.listValue as Json).values as Json[]).map(fromValue);
+  if (Object.hasOwn(value, 'numberValue')) return value.numberValue;
+  if (Object.hasOwn(value, 'stringValue')) return value.stringValue;
+  return Object.hasOwn(value, 'boolValue') ? value.boolValue : null;
 }
 
 function asObject(json: unknown, path: string): Json {

@@ -60,6 +60,9 @@ const OPTIONS: grpc.ServerOptions = {
  * @throws ListenError when the port is in use or the address is none of this machine
  */
 export async function startXdsServer({ address, tls, directory, logger, clock, signal }: XdsServerOptions): Promise<XdsServer> {
+  // grpc-js writes to stderr of its own accord; what matters reaches us as errors and events as well
+  const quietly = (...words: unknown[]) => logger.debug({ words }, 'grpc-js');
+  grpc.setLogger({ error: quietly, info: quietly, debug: quietly });
   const server = new grpc.Server(OPTIONS);
   const streams = new Map<number, XdsStream>();
   const shared = { directory, logger, clock, encoded: new EncodedResources(), turns: new TurnQueue() };
@@ -89,12 +92,11 @@ export async function startXdsServer({ address, tls, directory, logger, clock, s
     });
   }
 
-  for (const [service, methods] of groupByService(XDS_METHODS)) {
+  for (const methods of groupByService(XDS_METHODS)) {
     server.addService(
       Object.fromEntries(methods.map((method) => [method.path, definitionOf(method.path)])),
       Object.fromEntries(methods.map((method) => [method.path, (call: Call) => accept(method, call)])),
     );
-    logger.debug({ service }, 'service added');
   }
 
   const port = await listen(server, address, credentialsOf(tls));
@@ -143,13 +145,14 @@ function definitionOf(path: string): grpc.MethodDefinition<Buffer, Buffer> {
   };
 }
 
-function groupByService(methods: readonly XdsMethod[]): Map<string, XdsMethod[]> {
+/** grpc-js takes the methods of one service together. */
+function groupByService(methods: readonly XdsMethod[]): XdsMethod[][] {
   const groups = new Map<string, XdsMethod[]>();
   for (const method of methods) {
     const service = method.path.slice(1, method.path.lastIndexOf('/'));
     groups.set(service, [...(groups.get(service) ?? []), method]);
   }
-  return groups;
+  return [...groups.values()];
 }
 
 function credentialsOf(tls: XdsServerOptions['tls']): grpc.ServerCredentials {

@@ -21,7 +21,10 @@ export type RawCall = grpc.ClientDuplexStream<Buffer, Buffer>;
 /** A call that sends and receives bytes as they are. */
 export function rawCall(client: grpc.Client, path: string, metadata = new grpc.Metadata()): RawCall {
   const asItIs = (bytes: Buffer) => bytes;
-  return client.makeBidiStreamRequest(path, asItIs, asItIs, metadata);
+  const call = client.makeBidiStreamRequest(path, asItIs, asItIs, metadata);
+  // how it ended is in its status
+  call.on('error', () => {});
+  return call;
 }
 
 /** A directory that knows every proxy, and gives all of them the same. */
@@ -92,7 +95,6 @@ export async function grpcWire(): Promise<Wire> {
       received++;
       arrived.push(readGot(variant, bytes));
     });
-    call.on('error', () => {});
     const send = (typeUrl: string, request: Omit<Sent, 'type'>) => {
       call.write(encodeSent(variant, typeUrl, request, !greeted));
       greeted = true;
