@@ -1,0 +1,50 @@
+import type { envoy_config_route_v3_RouteConfiguration as RouteConfiguration } from '../proto/generated/types.ts';
+import { destinationClusterName, type Realm } from '../topology/names.ts';
+import { isHttp } from '../topology/proxy-settings.ts';
+import type { ProxyView } from '../topology/proxy-view.ts';
+import type { DestinationView } from '../topology/transparent-view.ts';
+import { buildEndpointAssignment } from './endpoint-assignment.ts';
+import type { EnvoyResource } from './resource.ts';
+import { buildUpstreamCluster } from './upstream-cluster.ts';
+
+/** Consul's name for what is shared by all HTTP destinations on one port. */
+export function httpDestinationRouteName(realm: Realm, port: number): string {
+  return destinationClusterName('~http', String(port), realm);
+}
+
+/** Through the terminating gateways to each address; the SNI tells the gateway which one. */
+export function buildDestinationClusters(view: ProxyView, { service, protocol, addresses, spiffeId, endpoints }: DestinationView): EnvoyResource[] {
+  return addresses.flatMap((address): EnvoyResource[] => {
+    const name = destinationClusterName(service, address, view);
+    const cluster = buildUpstreamCluster({
+      name,
+      sni: name,
+      spiffeIds: [spiffeId],
+      connectTimeoutMs: 5000,
+      protocol,
+      settings: {},
+      tls: view.mesh.outgoingTls,
+    });
+    return [
+      { type: 'cluster', name, body: cluster },
+      { type: 'endpoint', name, body: buildEndpointAssignment(name, endpoints) },
+    ];
+  });
+}
+
+/** Per port, which host leads to which destination. */
+export function buildDestinationRoutes(view: ProxyView, destinations: readonly DestinationView[]): EnvoyResource<RouteConfiguration>[] {
+  const http = destinations.filter(({ protocol }) => isHttp(protocol));
+  const ports = [...new Set(http.map(({ port }) => port))].sort((a, b) => a - b);
+  return ports.map((port) => {
+    const name = httpDestinationRouteName(view, port);
+    const hosts = new Map(
+      http.filter((destination) => destination.port === port).flatMap(({ service, addresses }) => addresses.map((host) => [host, service] as const)),
+    );
+    const virtual_hosts = [...hosts].map(([host, service]) => {
+      const cluster = destinationClusterName(service, host, view);
+      return { name: cluster, domains: [host], routes: [{ match: { prefix: '/' }, route: { cluster } }] };
+    });
+    return { type: 'route', name, body: { name, virtual_hosts } };
+  });
+}

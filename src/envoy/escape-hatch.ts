@@ -1,0 +1,82 @@
+import type { Problem } from '../mesh/problem.ts';
+import type {
+  envoy_config_cluster_v3_Cluster as Cluster,
+  envoy_config_listener_v3_Filter as Filter,
+  envoy_config_listener_v3_FilterChain as FilterChain,
+  envoy_extensions_filters_network_http_connection_manager_v3_HttpConnectionManager as HttpConnectionManager,
+  envoy_config_listener_v3_Listener as Listener,
+} from '../proto/generated/types.ts';
+import type { Authorization } from '../topology/authorization.ts';
+import { isHttp } from '../topology/proxy-settings.ts';
+import type { ProxyView } from '../topology/proxy-view.ts';
+import type { Tracing } from './http-connection-manager.ts';
+import { authorizationFilters } from './public-listener.ts';
+import { buildNetworkRbac } from './rbac.ts';
+import { buildDownstreamTls } from './tls-context.ts';
+import { parseUserJson } from './user-json.ts';
+
+/** What a user wrote instead of adsum's own, or why it is not used; then adsum's own stays. */
+export interface EscapeHatch<Message> {
+  readonly message?: Message;
+  readonly problems: readonly Problem[];
+}
+
+export function userCluster(text: string | undefined, where: string): EscapeHatch<Cluster> {
+  return read<Cluster>(text, 'envoy.config.cluster.v3.Cluster', where);
+}
+
+export function userListener(text: string | undefined, where: string): EscapeHatch<Listener> {
+  return read<Listener>(text, 'envoy.config.listener.v3.Listener', where);
+}
+
+export function userTracing(text: string | undefined): EscapeHatch<Tracing> {
+  return read<Tracing>(text, 'envoy.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager.Tracing', 'envoy_listener_tracing_json');
+}
+
+function read<Message extends object>(text: string | undefined, type: string, where: string): EscapeHatch<Message> {
+  if (!text) return { problems: [] };
+  const result = parseUserJson<Message>(text, type, where);
+  return 'message' in result ? { message: result.message, problems: [] } : { problems: [result.problem] };
+}
+
+/**
+ * A user's public listener with what no user may leave out: mTLS and authorization on every chain, the default chain included.
+ * Requests are authorized where the chain speaks HTTP, else connections are, and whatever only a request could show is denied.
+ */
+export function securePublicListener(view: ProxyView, listener: Listener): Listener {
+  const { filter_chains: chains, default_filter_chain: defaultChain } = listener;
+  return {
+    ...listener,
+    ...(chains && { filter_chains: chains.map((chain) => secureChain(view, chain)) }),
+    ...(defaultChain && { default_filter_chain: secureChain(view, defaultChain) }),
+  };
+}
+
+function secureChain(view: ProxyView, chain: FilterChain): FilterChain {
+  const filters = chain.filters ?? [];
+  const managed = isHttp(view.inbound.protocol) && filters.some(isHttpConnectionManager);
+  const secured = managed
+    ? filters.map((filter) => (isHttpConnectionManager(filter) ? withAuthorization(view, filter) : filter))
+    : [buildNetworkRbac(connectionsOnly(view.inbound.authorization), view.trustDomain), ...filters];
+  return { ...chain, filters: secured, transport_socket: buildDownstreamTls(managed ? view.inbound.protocol : 'tcp', view.mesh.incomingTls) };
+}
+
+const HTTP_CONNECTION_MANAGER = 'envoy.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager';
+
+function isHttpConnectionManager({ typed_config: config }: Filter): boolean {
+  return config?.['@type'] === `type.googleapis.com/${HTTP_CONNECTION_MANAGER}`;
+}
+
+function withAuthorization(view: ProxyView, filter: Filter): Filter {
+  const manager = filter.typed_config as (HttpConnectionManager & NonNullable<Filter['typed_config']>) | undefined;
+  if (!manager) return filter;
+  return { ...filter, typed_config: { ...manager, http_filters: [...authorizationFilters(view), ...(manager.http_filters ?? [])] } };
+}
+
+/** What can be decided of a connection alone. */
+export function connectionsOnly(authorization: Authorization): Authorization {
+  const sources = authorization.sources.map((source) =>
+    source.action === 'l7' || (source.action === 'allow' && source.jwt.length > 0) ? { ...source, action: 'deny' as const, permissions: [], jwt: [] } : source,
+  );
+  return { ...authorization, sources, jwtProviders: [] };
+}

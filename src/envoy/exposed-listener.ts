@@ -1,0 +1,44 @@
+import type { envoy_config_listener_v3_FilterChainMatch as FilterChainMatch, envoy_config_listener_v3_Listener as Listener } from '../proto/generated/types.ts';
+import type { ExposedPath } from '../topology/exposed-paths.ts';
+import type { ProxyView } from '../topology/proxy-view.ts';
+import { buildListenerAccessLog } from './access-log.ts';
+import { singleAddressRange, socketAddress } from './address.ts';
+import { buildHttpConnectionManager, type Tracing } from './http-connection-manager.ts';
+import { exposedClusterName, exposedFilterName, exposedListenerName, LOCAL_APP } from './names.ts';
+import type { EnvoyTraits } from './resource.ts';
+
+/** One path of the application without mTLS: for health checks and metrics, on a port of its own. */
+export function buildExposedListener(view: ProxyView, exposed: ExposedPath, traits: EnvoyTraits, tracing: Tracing | undefined): Listener {
+  const { path, protocol, listenerPort } = exposed;
+  const { bindAddress } = view.inbound;
+  const name = exposedFilterName(path, listenerPort);
+  const inline = {
+    name,
+    virtual_hosts: [{ name, domains: ['*'], routes: [{ match: { path }, route: { cluster: exposedCluster(view, exposed) } }] }],
+  };
+  return {
+    name: exposedListenerName(path, bindAddress, listenerPort),
+    address: socketAddress(bindAddress, listenerPort),
+    ...(traits.ipv6 && bindAddress === '0.0.0.0' && { additional_addresses: [{ address: socketAddress('::', listenerPort) }] }),
+    traffic_direction: 'INBOUND',
+    filter_chains: [
+      {
+        ...audienceMatch(exposed),
+        filters: [buildHttpConnectionManager({ protocol, statPrefix: name, routes: { inline }, tracing, accessLogs: view.accessLogs })],
+      },
+    ],
+    ...buildListenerAccessLog(view.accessLogs),
+  };
+}
+
+/** The application's main port already has a cluster. */
+export function exposedCluster({ inbound }: ProxyView, { localPort }: ExposedPath): string {
+  return localPort === inbound.localApp.port ? LOCAL_APP : exposedClusterName(localPort);
+}
+
+/** Checks are for the agent, which asks from its own address or over loopback. */
+function audienceMatch({ audience }: ExposedPath): { filter_chain_match?: FilterChainMatch } {
+  if (audience === 'anybody') return {};
+  const ranges = [{ address_prefix: '127.0.0.1', prefix_len: 8 }, singleAddressRange(audience.agentAddress), singleAddressRange('::1')];
+  return { filter_chain_match: { source_prefix_ranges: ranges } };
+}

@@ -1,0 +1,154 @@
+import { isIP } from 'node:net';
+import type { Problem } from '../mesh/problem.ts';
+import { typed } from '../proto/codec.ts';
+import type {
+  envoy_config_listener_v3_FilterChain as FilterChain,
+  envoy_config_listener_v3_FilterChainMatch as FilterChainMatch,
+  envoy_config_listener_v3_Listener as Listener,
+  envoy_config_listener_v3_ListenerFilter as ListenerFilter,
+} from '../proto/generated/types.ts';
+import { chainStatName, destinationClusterName } from '../topology/names.ts';
+import { isHttp } from '../topology/proxy-settings.ts';
+import type { ProxyView } from '../topology/proxy-view.ts';
+import type { DestinationView, DirectDial, TransparentView } from '../topology/transparent-view.ts';
+import { buildListenerAccessLog } from './access-log.ts';
+import { singleAddressRange, socketAddress } from './address.ts';
+import { httpDestinationRouteName } from './destination.ts';
+import { keepDistinctChains } from './filter-chains.ts';
+import { buildHttpConnectionManager, type Tracing } from './http-connection-manager.ts';
+import { DENIED, listenerName, ORIGINAL_DESTINATION, OUTBOUND_LISTENER, passthroughClusterName, statPrefix, UPSTREAM_STAT_PREFIX } from './names.ts';
+import type { EnvoyTraits } from './resource.ts';
+import { buildTcpProxy } from './tcp-proxy.ts';
+import { buildUpstreamFilterChain } from './upstream-filter-chain.ts';
+
+/**
+ * Receives every connection that was captured from the application, and tells by its original destination what was meant: a virtual
+ * address of an upstream, an instance dialed directly, an address outside that a gateway leads to, something that is refused, or
+ * something that is none of the mesh's business.
+ *
+ * Undefined where it would hold nothing: then nobody listens, and a captured connection is refused by the kernel.
+ */
+export function buildOutboundListener(
+  view: ProxyView,
+  transparent: TransparentView,
+  traits: EnvoyTraits,
+  tracing: Tracing | undefined,
+): { listener: Listener | undefined; problems: readonly Problem[] } {
+  const allowed = [...upstreamChains(view, tracing), ...directDialChains(view, transparent), ...destinationChains(view, transparent, tracing)];
+  if (allowed.length === 0 && !transparent.passOthersOn) return { listener: undefined, problems: [] };
+  const name = listenerName(OUTBOUND_LISTENER, LOOPBACK, transparent.outboundPort);
+  const { chains, problems } = keepDistinctChains([...allowed, deniedChain(view, transparent)], name);
+  const listener: Listener = {
+    name,
+    address: socketAddress(LOOPBACK, transparent.outboundPort),
+    // Redirected IPv6 connections arrive at ::1.
+    ...(traits.ipv6 && { additional_addresses: [{ address: socketAddress('::1', transparent.outboundPort) }] }),
+    traffic_direction: 'OUTBOUND',
+    listener_filters: [ORIGINAL_DST, ...inspectors(transparent)],
+    filter_chains: chains,
+    ...(transparent.passOthersOn && { default_filter_chain: passOnChain(view) }),
+    ...buildListenerAccessLog(view.accessLogs),
+  };
+  return { listener, problems };
+}
+
+const LOOPBACK = '127.0.0.1';
+
+/** Recovers the address that the connection was meant for before it was redirected. */
+export const ORIGINAL_DST: ListenerFilter = {
+  name: 'envoy.filters.listener.original_dst',
+  typed_config: typed('envoy.extensions.filters.listener.original_dst.v3.OriginalDst', {}),
+};
+
+/** One chain per upstream, for all its virtual addresses and any port: a virtual address means the service, whatever the port. */
+function upstreamChains(view: ProxyView, tracing: Tracing | undefined): FilterChain[] {
+  return view.upstreams
+    .filter(({ virtualAddresses }) => virtualAddresses.length > 0)
+    .map((upstream) => ({ filter_chain_match: matchAddresses(upstream.virtualAddresses), ...buildUpstreamFilterChain(view, upstream, tracing) }));
+}
+
+/** Always tcp, even where the service speaks HTTP: the application chose the instance, so there is nothing to route. */
+function directDialChains(view: ProxyView, { directDials }: TransparentView): FilterChain[] {
+  return directDials.map((dial: DirectDial) => ({
+    filter_chain_match: matchAddresses(dial.addresses),
+    filters: [
+      buildTcpProxy({
+        cluster: passthroughClusterName(dial.sni),
+        statPrefix: statPrefix(UPSTREAM_STAT_PREFIX, chainStatName(dial.service, view.datacenter)),
+        accessLogs: view.accessLogs,
+        idleTimeout: NEVER,
+      }),
+    ],
+  }));
+}
+
+/** Addresses outside the mesh: tcp by address or server name; for HTTP one chain per port, whose routes go by host. */
+function destinationChains(view: ProxyView, { destinations }: TransparentView, tracing: Tracing | undefined): FilterChain[] {
+  const http = destinations.filter(({ protocol }) => isHttp(protocol));
+  const ports = new Map(http.map((destination) => [destination.port, destination]));
+  return [
+    ...destinations.filter(({ protocol }) => !isHttp(protocol)).flatMap((destination) => tcpDestinationChains(view, destination)),
+    ...[...ports].map(([port, { protocol }]) => {
+      const routeName = httpDestinationRouteName(view, port);
+      const filter = buildHttpConnectionManager({
+        protocol,
+        statPrefix: statPrefix(UPSTREAM_STAT_PREFIX, routeName),
+        routes: { rds: routeName },
+        tracing,
+        accessLogs: view.accessLogs,
+      });
+      return { filter_chain_match: { destination_port: port }, filters: [filter] };
+    }),
+  ];
+}
+
+function tcpDestinationChains(view: ProxyView, { service, addresses, port }: DestinationView): FilterChain[] {
+  return addresses.map((address) => {
+    const cluster = destinationClusterName(service, address, view);
+    const match = isIP(address) !== 0 ? { prefix_ranges: [singleAddressRange(address)] } : { server_names: [address] };
+    return {
+      filter_chain_match: { ...match, destination_port: port },
+      filters: [buildTcpProxy({ cluster, statPrefix: statPrefix(UPSTREAM_STAT_PREFIX, cluster), accessLogs: view.accessLogs })],
+    };
+  });
+}
+
+function inspectors({ destinations }: TransparentView): ListenerFilter[] {
+  const byServerName = destinations.some(({ protocol, addresses }) => !isHttp(protocol) && addresses.some((address) => isIP(address) === 0));
+  const byHost = destinations.some(({ protocol }) => isHttp(protocol));
+  return [...(byServerName ? [TLS_INSPECTOR] : []), ...(byHost ? [HTTP_INSPECTOR] : [])];
+}
+
+const TLS_INSPECTOR: ListenerFilter = {
+  name: 'envoy.filters.listener.tls_inspector',
+  typed_config: typed('envoy.extensions.filters.listener.tls_inspector.v3.TlsInspector', {}),
+};
+
+const HTTP_INSPECTOR: ListenerFilter = {
+  name: 'envoy.filters.listener.http_inspector',
+  typed_config: typed('envoy.extensions.filters.listener.http_inspector.v3.HttpInspector', {}),
+};
+
+/**
+ * Closes at once what the proxy may not reach. More specific chains win over it. It must not match a port: Envoy looks at ports
+ * before addresses and does not come back.
+ */
+function deniedChain(view: ProxyView, { deniedRanges }: TransparentView): FilterChain {
+  return {
+    name: DENIED,
+    filter_chain_match: { prefix_ranges: deniedRanges.map(({ address, prefixLength }) => ({ address_prefix: address, prefix_len: prefixLength })) },
+    filters: [buildTcpProxy({ cluster: DENIED, statPrefix: DENIED, accessLogs: view.accessLogs })],
+  };
+}
+
+function passOnChain(view: ProxyView): FilterChain {
+  const prefix = statPrefix(UPSTREAM_STAT_PREFIX, ORIGINAL_DESTINATION);
+  return { filters: [buildTcpProxy({ cluster: ORIGINAL_DESTINATION, statPrefix: prefix, accessLogs: view.accessLogs, idleTimeout: NEVER })] };
+}
+
+/** The application's own connection, to its own destination: how long it may be silent is not the proxy's affair. */
+const NEVER = '0s';
+
+function matchAddresses(addresses: readonly string[]): FilterChainMatch {
+  return { prefix_ranges: addresses.map(singleAddressRange) };
+}

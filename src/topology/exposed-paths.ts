@@ -1,0 +1,68 @@
+import type { CheckDefinition, Instance } from '../mesh/instance.ts';
+import type { Problem } from '../mesh/problem.ts';
+import type { ProxySettings } from './proxy-settings.ts';
+import type { Topology } from './topology.ts';
+
+/** A path of the application that is reachable without mutual TLS. */
+export interface ExposedPath {
+  readonly path: string;
+  readonly protocol: 'http' | 'http2';
+  readonly listenerPort: number;
+  readonly localPort: number;
+  /** Whether anybody may ask, or only the agent, which runs the checks. */
+  readonly audience: 'anybody' | { readonly agentAddress: string };
+}
+
+/** Consul's `expose_min_port`: checks take ports from here on, in their order. */
+const FIRST_CHECK_PORT = 21500;
+const LAST_CHECK_PORT = 21755;
+
+export function resolveExposedPaths(
+  topology: Topology,
+  proxy: Instance,
+  settings: ProxySettings,
+): { paths: readonly ExposedPath[]; problems: readonly Problem[] } {
+  const written = settings.exposedPaths.flatMap((exposed): ExposedPath[] => {
+    const { path, listener_port: listenerPort, local_path_port: localPort } = exposed;
+    return path && listenerPort && localPort ? [{ path, protocol: exposed.protocol ?? 'http', listenerPort, localPort, audience: 'anybody' }] : [];
+  });
+  const checks = settings.exposeChecks ? checksOf(topology, proxy) : [];
+  const paths = new Map<number, ExposedPath>();
+  const problems: Problem[] = [];
+  for (const exposed of [...written, ...checks]) {
+    if (paths.has(exposed.listenerPort)) problems.push(portTaken(proxy, exposed));
+    else paths.set(exposed.listenerPort, exposed);
+  }
+  return { paths: [...paths.values()], problems };
+}
+
+/** Only the agent that a service is registered with knows its checks. */
+function checksOf(topology: Topology, proxy: Instance): ExposedPath[] {
+  const application = topology
+    .instancesById(proxy.proxy?.destination_service_id ?? '')
+    .find(({ node, kind, agentLocal }) => node === proxy.node && kind === '' && agentLocal);
+  const exposed = (application?.checks ?? []).flatMap((check) => (exposableCheck(check) ? [exposableCheck(check)] : []));
+  return exposed.flatMap((check, index) => {
+    const listenerPort = FIRST_CHECK_PORT + index;
+    return check && listenerPort <= LAST_CHECK_PORT ? [{ ...check, listenerPort, audience: { agentAddress: proxy.nodeAddress } }] : [];
+  });
+}
+
+function exposableCheck(check: CheckDefinition): Pick<ExposedPath, 'path' | 'protocol' | 'localPort'> | undefined {
+  if (check.http && URL.canParse(check.http)) {
+    const { pathname, port, protocol } = new URL(check.http);
+    return { path: pathname, protocol: 'http', localPort: Number(port) || (protocol === 'https:' ? 443 : 80) };
+  }
+  const grpcPort = check.grpc ? Number(/:(\d+)(?:\/|$)/.exec(check.grpc)?.[1]) : Number.NaN;
+  return grpcPort > 0 ? { path: '/grpc.health.v1.Health/Check', protocol: 'http2', localPort: grpcPort } : undefined;
+}
+
+function portTaken(proxy: Instance, { path, listenerPort }: ExposedPath): Problem {
+  return {
+    code: 'exposed-port-taken',
+    severity: 'error',
+    message: `${proxy.id} cannot expose ${path}: port ${listenerPort} already exposes another path`,
+    ...(proxy.place && { place: proxy.place }),
+    hint: 'give each exposed path a listener port of its own',
+  };
+}

@@ -1,0 +1,90 @@
+import type { Instance } from '../mesh/instance.ts';
+import type { Mesh } from '../mesh/mesh.ts';
+import type { EntryOfKind } from '../mesh/schema/config-entry.ts';
+import type { SidecarProxy } from '../mesh/schema/service.ts';
+
+export type Protocol = 'tcp' | 'http' | 'http2' | 'grpc';
+export type MeshGatewayMode = 'none' | 'local' | 'remote';
+
+export type AccessLogs = NonNullable<EntryOfKind<'proxy-defaults'>['access_logs']>;
+export type EnvoyExtension = EntryOfKind<'service-defaults'>['envoy_extensions'][number];
+export type ExposedPathSettings = NonNullable<SidecarProxy['expose']>['paths'][number];
+
+/** What holds for one proxy after its registration, its service-defaults and proxy-defaults are laid over each other. */
+export interface ProxySettings {
+  readonly mode: 'direct' | 'transparent';
+  readonly outboundListenerPort: number;
+  /** Callers may dial this instance by its own address. */
+  readonly dialedDirectly: boolean;
+  readonly mutualTlsMode: 'strict' | 'permissive';
+  readonly meshGatewayMode: MeshGatewayMode | undefined;
+  readonly exposeChecks: boolean;
+  readonly exposedPaths: readonly ExposedPathSettings[];
+  readonly accessLogs: AccessLogs | undefined;
+  readonly envoyExtensions: readonly EnvoyExtension[];
+  /** `proxy.config`: free keys, of which adsum reads Consul's. */
+  readonly config: Readonly<Record<string, unknown>>;
+}
+
+/** What the application speaks, seen from its own sidecar: the registration's word counts here, for callers it does not. */
+export function inboundProtocol(settings: ProxySettings): Protocol {
+  return parseProtocol(settings.config.protocol) ?? 'tcp';
+}
+
+export function parseProtocol(value: unknown): Protocol | undefined {
+  const protocol = typeof value === 'string' ? value.toLowerCase() : undefined;
+  return protocol === 'tcp' || protocol === 'http' || protocol === 'http2' || protocol === 'grpc' ? protocol : undefined;
+}
+
+export function isHttp(protocol: Protocol): boolean {
+  return protocol !== 'tcp';
+}
+
+/** Where a transparent proxy receives captured connections unless told otherwise. Source: Consul's `transparent_proxy.outbound_listener_port`. */
+export const DEFAULT_OUTBOUND_PORT = 15001;
+
+/** The registration wins over service-defaults, those over proxy-defaults. Source: Consul's central service configuration. */
+export function resolveProxySettings(mesh: Mesh, proxy: Instance): ProxySettings {
+  const own: Partial<SidecarProxy> = proxy.proxy ?? {};
+  const service = mesh.configEntries.get('service-defaults', proxy.proxy?.destination_service_name ?? proxy.service);
+  const global = mesh.configEntries.get('proxy-defaults', 'global');
+  const layers = [own, service, global];
+  return {
+    mode: first(layers, (layer) => layer.mode) ?? 'direct',
+    outboundListenerPort: first(layers, (layer) => layer.transparent_proxy?.outbound_listener_port || undefined) ?? DEFAULT_OUTBOUND_PORT,
+    dialedDirectly: layers.some((layer) => layer?.transparent_proxy?.dialed_directly),
+    mutualTlsMode: first(layers, (layer) => layer.mutual_tls_mode) ?? 'strict',
+    meshGatewayMode: first(layers, (layer) => layer.mesh_gateway?.mode),
+    exposeChecks: layers.some((layer) => layer?.expose?.checks),
+    exposedPaths: layers.map((layer) => layer?.expose?.paths ?? []).find((paths) => paths.length > 0) ?? [],
+    accessLogs: own.access_logs ?? global?.access_logs,
+    envoyExtensions: [...(global?.envoy_extensions ?? []), ...(service?.envoy_extensions ?? []), ...(own.envoy_extensions ?? [])],
+    config: { ...globalConfig(global), ...serviceConfig(service), ...own.config },
+  };
+}
+
+function first<Layer, Value>(layers: readonly (Layer | undefined)[], read: (layer: Layer) => Value | undefined): Value | undefined {
+  for (const layer of layers) {
+    const value = layer && read(layer);
+    if (value !== undefined) return value;
+  }
+  return undefined;
+}
+
+function globalConfig(entry: EntryOfKind<'proxy-defaults'> | undefined): Record<string, unknown> {
+  return { ...entry?.config, ...(entry?.protocol && !entry.config?.protocol && { protocol: entry.protocol }) };
+}
+
+/** Fields of service-defaults that mean the same as a key of `proxy.config`. A zero is "not set", as in Consul. */
+const SERVICE_CONFIG_KEYS = [
+  'protocol',
+  'max_inbound_connections',
+  'local_connect_timeout_ms',
+  'local_request_timeout_ms',
+  'max_request_headers_kb',
+  'balance_inbound_connections',
+] as const;
+
+function serviceConfig(entry: EntryOfKind<'service-defaults'> | undefined): Record<string, unknown> {
+  return Object.fromEntries(SERVICE_CONFIG_KEYS.map((key) => [key, entry?.[key]]).filter(([, value]) => value));
+}

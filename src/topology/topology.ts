@@ -1,0 +1,126 @@
+import type { Instance } from '../mesh/instance.ts';
+import type { Mesh } from '../mesh/mesh.ts';
+import { type DestinationService, destinationServices } from './destinations.ts';
+import { buildIntentionIndex, type IntentionIndex } from './intentions.ts';
+import type { Realm } from './names.ts';
+import { type ProxySettings, resolveProxySettings } from './proxy-settings.ts';
+
+/** What a mesh does not say itself. */
+export interface TopologyFacts {
+  readonly trustDomain: string;
+  /** Service → its virtual IP. */
+  readonly virtualIps: ReadonlyMap<string, string>;
+}
+
+/**
+ * A mesh, indexed once so that the view of a proxy costs what its own upstreams cost, not what the mesh does. Immutable to its
+ * users; what is expensive and shared by several proxies is worked out on first use and kept.
+ */
+export interface Topology extends Realm {
+  readonly mesh: Mesh;
+  readonly virtualIps: ReadonlyMap<string, string>;
+  readonly intentions: IntentionIndex;
+  /** Every name that can be called as a service: what is registered, and what merely has a virtual IP (routers, redirects, …). */
+  readonly callableServices: ReadonlySet<string>;
+  /** Services that stand for addresses outside the mesh (`destination` of their service-defaults). */
+  readonly destinations: ReadonlyMap<string, DestinationService>;
+  /** Whoever accepts mutual TLS for a service: its sidecars, Connect-native instances, terminating gateways. In the order of writing. */
+  meshInstancesOf(service: string): readonly Instance[];
+  /** The ordinary instances of a service. */
+  instancesOf(service: string): readonly Instance[];
+  /** Services with at least one instance that callers dial directly. */
+  readonly directlyDialedServices: readonly string[];
+  instancesById(id: string): readonly Instance[];
+  settingsOf(proxy: Instance): ProxySettings;
+  /** Where the instance stands in the order of writing; the later of two wins an address both claim. */
+  orderOf(instance: Instance): number;
+  /** The result of `compute` for this key, worked out once. */
+  once<Value>(key: string, compute: () => Value): Value;
+}
+
+export function buildTopology(mesh: Mesh, facts: TopologyFacts): Topology {
+  const byId = groupBy(mesh.instances, (instance) => [instance.id]);
+  const byService = groupBy(mesh.instances, (instance) => (instance.kind === '' ? [instance.service] : []));
+  const destinations = destinationServices(mesh);
+  const gatewaysOf = linkedGateways(mesh, byService);
+  const meshInstances = groupBy(mesh.instances, meshServicesOf);
+  const order = new Map(mesh.instances.map((instance, index) => [instance, index]));
+  const settings = new Map<Instance, ProxySettings>();
+  const results = new Map<string, unknown>();
+
+  const once = <Value>(key: string, compute: () => Value): Value => {
+    if (!results.has(key)) results.set(key, compute());
+    return results.get(key) as Value;
+  };
+  const settingsOf = (proxy: Instance): ProxySettings => {
+    const known = settings.get(proxy);
+    if (known) return known;
+    const resolved = resolveProxySettings(mesh, proxy);
+    settings.set(proxy, resolved);
+    return resolved;
+  };
+
+  return {
+    mesh,
+    datacenter: mesh.datacenter,
+    trustDomain: facts.trustDomain,
+    virtualIps: facts.virtualIps,
+    intentions: buildIntentionIndex(mesh.configEntries.ofKind('service-intentions'), mesh.defaultIntentionPolicy),
+    callableServices: new Set([...byService.keys(), ...facts.virtualIps.keys()]),
+    destinations,
+    meshInstancesOf: (service) => once(`mesh-instances/${service}`, () => [...(meshInstances.get(service) ?? []), ...gatewaysOf(service)]),
+    instancesOf: (service) => byService.get(service) ?? [],
+    get directlyDialedServices() {
+      return once('directly-dialed', () =>
+        [...meshInstances]
+          .filter(([, instances]) => instances.some((instance) => instance.proxy && settingsOf(instance).dialedDirectly))
+          .map(([service]) => service),
+      );
+    },
+    instancesById: (id) => byId.get(id) ?? [],
+    settingsOf,
+    orderOf: (instance) => order.get(instance) ?? -1,
+    once,
+  };
+}
+
+/** Instances with this ID: at most one per node. */
+export function findInstances(topology: Topology, id: string, nodeName?: string): Instance[] {
+  return topology.instancesById(id).filter(({ node }) => nodeName === undefined || node === nodeName);
+}
+
+/** Sidecars with this ID: at most one per node. */
+export function findProxies(topology: Topology, id: string, nodeName?: string): Instance[] {
+  return findInstances(topology, id, nodeName).filter(({ kind, proxy }) => kind === 'connect-proxy' && proxy !== undefined);
+}
+
+function meshServicesOf(instance: Instance): string[] {
+  if (instance.kind === 'connect-proxy' && instance.proxy) return [instance.proxy.destination_service_name];
+  return instance.connectNative ? [instance.service] : [];
+}
+
+/** Which terminating gateways stand for a service; `*` in a gateway's entry means every service without a way into the mesh. */
+function linkedGateways(mesh: Mesh, byService: ReadonlyMap<string, Instance[]>): (service: string) => Instance[] {
+  const inMesh = new Set(mesh.instances.flatMap(meshServicesOf));
+  const links = new Map(
+    mesh.configEntries.ofKind('terminating-gateway').map((entry) => [entry.name, new Set(entry.services.map(({ name }) => name))] as const),
+  );
+  const gateways = mesh.instances.filter(({ kind, service }) => kind === 'terminating-gateway' && links.has(service));
+  return (service) =>
+    gateways.filter((gateway) => {
+      const linked = links.get(gateway.service);
+      return linked?.has(service) || (linked?.has('*') && byService.has(service) && !inMesh.has(service));
+    });
+}
+
+function groupBy<Item>(items: readonly Item[], keysOf: (item: Item) => readonly string[]): Map<string, Item[]> {
+  const groups = new Map<string, Item[]>();
+  for (const item of items) {
+    for (const key of keysOf(item)) {
+      const group = groups.get(key);
+      if (group) group.push(item);
+      else groups.set(key, [item]);
+    }
+  }
+  return groups;
+}

@@ -1,0 +1,124 @@
+import { isIP } from 'node:net';
+import { type Instance, reachableAddress } from '../mesh/instance.ts';
+import type { Problem } from '../mesh/problem.ts';
+import { type AddressRange, resolveDeniedRanges } from './denied-ranges.ts';
+import type { DestinationService } from './destinations.ts';
+import type { ChainTarget } from './discovery-chain/chain.ts';
+import { parseInstanceFilter } from './discovery-chain/filter.ts';
+import { type Endpoint, resolveEndpoints } from './endpoints.ts';
+import type { MeshSettings } from './mesh-settings.ts';
+import { serviceSni, serviceSpiffeId } from './names.ts';
+import type { ProxySettings } from './proxy-settings.ts';
+import type { UpstreamView } from './proxy-view.ts';
+import type { Topology } from './topology.ts';
+
+/** What becomes of the application's captured connections. */
+export interface TransparentView {
+  readonly outboundPort: number;
+  /** Instances that are dialed by their own addresses, by service. */
+  readonly directDials: readonly DirectDial[];
+  /** Names for addresses outside the mesh that this proxy may call, through terminating gateways. By name. */
+  readonly destinations: readonly DestinationView[];
+  /** What is refused at once. Sorted. */
+  readonly deniedRanges: readonly AddressRange[];
+  /** Whether anything else goes on to where it was meant to go. */
+  readonly passOthersOn: boolean;
+  readonly problems: readonly Problem[];
+}
+
+export interface DirectDial {
+  readonly service: string;
+  readonly sni: string;
+  readonly spiffeId: string;
+  readonly connectTimeoutMs: number;
+  /** Sorted. */
+  readonly addresses: readonly string[];
+}
+
+export interface DestinationView extends DestinationService {
+  readonly spiffeId: string;
+  /** The terminating gateways that lead there. */
+  readonly endpoints: readonly Endpoint[];
+}
+
+export function resolveTransparentView(
+  topology: Topology,
+  proxy: Instance,
+  settings: ProxySettings,
+  mesh: MeshSettings,
+  upstreams: readonly UpstreamView[],
+): TransparentView {
+  const directDials = resolveDirectDials(topology, upstreams);
+  const destinations = resolveDestinations(topology, proxy.proxy?.destination_service_name ?? '');
+  const reachable = new Set([
+    ...upstreams.flatMap(({ virtualAddresses }) => virtualAddresses),
+    ...directDials.flatMap(({ addresses }) => addresses),
+    ...destinations.flatMap(({ addresses }) => addresses),
+  ]);
+  return {
+    outboundPort: settings.outboundListenerPort,
+    directDials,
+    destinations,
+    deniedRanges: resolveDeniedRanges(topology, proxy, reachable),
+    passOthersOn: !mesh.destinationsOnly,
+    problems: [],
+  };
+}
+
+/** Two services may claim one address; as in Consul the instance that was written last has it. */
+function resolveDirectDials(topology: Topology, upstreams: readonly UpstreamView[]): DirectDial[] {
+  const owners = new Map<string, { target: ChainTarget; order: number }>();
+  for (const target of localTargets(topology, upstreams)) {
+    for (const instance of directlyDialedInstances(topology, target)) {
+      const address = reachableAddress(instance);
+      const order = topology.orderOf(instance);
+      const owner = owners.get(address);
+      if (isIP(address) !== 0 && (!owner || owner.order < order)) owners.set(address, { target, order });
+    }
+  }
+  const byService = new Map<string, DirectDial>();
+  for (const [address, { target }] of [...owners].sort(([a], [b]) => (a < b ? -1 : 1))) {
+    const { service } = target;
+    const known = byService.get(service) ?? {
+      service,
+      sni: serviceSni(service, undefined, topology),
+      spiffeId: serviceSpiffeId(service, topology),
+      connectTimeoutMs: target.connect_timeout_ms,
+      addresses: [],
+    };
+    byService.set(service, { ...known, addresses: [...known.addresses, address] });
+  }
+  return [...byService.values()].sort((a, b) => (a.service < b.service ? -1 : 1));
+}
+
+function localTargets(topology: Topology, upstreams: readonly UpstreamView[]): ChainTarget[] {
+  const targets = new Map<string, ChainTarget>();
+  for (const { route } of upstreams) {
+    if (route.type !== 'chain') continue;
+    for (const target of route.chain.targets.values()) {
+      if (target.datacenter === topology.datacenter && !targets.has(target.id)) targets.set(target.id, target);
+    }
+  }
+  return [...targets.values()];
+}
+
+function directlyDialedInstances(topology: Topology, target: ChainTarget): Instance[] {
+  const filter = parseInstanceFilter(target.subset.filter);
+  return topology
+    .meshInstancesOf(target.service)
+    .filter((instance) => instance.kind !== 'terminating-gateway' && (target.transparent_proxy.dialed_directly || topology.settingsOf(instance).dialedDirectly))
+    .filter(filter.matches);
+}
+
+function resolveDestinations(topology: Topology, self: string): readonly DestinationView[] {
+  return topology.once(`destinations/${self}`, () =>
+    [...topology.destinations.values()]
+      .filter(({ service }) => topology.intentions.mayCall(self, service))
+      .map((destination) => ({
+        ...destination,
+        spiffeId: serviceSpiffeId(destination.service, topology),
+        endpoints: resolveEndpoints(topology.meshInstancesOf(destination.service), false),
+      }))
+      .sort((a, b) => (a.service < b.service ? -1 : 1)),
+  );
+}
