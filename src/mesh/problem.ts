@@ -17,6 +17,11 @@ export function placeWithin(place: Place | undefined, path: readonly (string | n
 /** `error`: what it touches is not served as written. `warning`: served, but probably not what was meant. */
 export type Severity = 'error' | 'warning';
 
+/** A place that knows how to find the values inside it. */
+export function searchablePlace(place: Place, within: (path: readonly (string | number)[]) => Place): Place {
+  return Object.defineProperty({ ...place }, 'within', { value: within, enumerable: false });
+}
+
 /** A defect in the input, as a value. Every code is listed in docs/problems.md with its cause and cure. */
 export interface Problem {
   /** Stable and searchable, e.g. `unknown-key`. */

@@ -1,5 +1,5 @@
 import type { CheckDefinition, Health, Instance } from '../mesh/instance.ts';
-import { type Place, type Problem, placeWithin } from '../mesh/problem.ts';
+import { type Place, type Problem, placeWithin, searchablePlace } from '../mesh/problem.ts';
 import type { CheckSettings, NodeDefinition, ServiceDefinition, SidecarProxy } from '../mesh/schema/service.ts';
 import { assignSidecarPorts } from './assign-sidecar-ports.ts';
 import { checkService } from './check-service.ts';
@@ -53,7 +53,6 @@ function sidecarInstance(node: NodeDefinition, { value: service, place }: Placed
   if (!sidecar) return undefined;
   const id = `${parent.id}-sidecar-proxy`;
   const locality = sidecar.locality ?? service.locality;
-  const at = placeWithin(place, ['connect', 'sidecar_service']);
   return {
     ...common(node, sidecar),
     id,
@@ -68,7 +67,7 @@ function sidecarInstance(node: NodeDefinition, { value: service, place }: Placed
     checks: checkDefinitions(sidecar, id),
     proxy: proxySettings(sidecar.proxy, service.name, parent.id, service.port ?? 0, service.socket_path),
     ...(locality ? { locality } : {}),
-    ...(at ? { place: at } : {}),
+    place: searchablePlace(place, (path) => placeWithin(place, ['connect', 'sidecar_service', ...path]) ?? place),
   };
 }
 
@@ -166,8 +165,8 @@ function duplicateId(instance: Instance, earlier: Instance): Problem {
   };
 }
 
-function placeOfId({ place, kind }: Instance): Place {
-  return (kind === 'connect-proxy' ? place : (placeWithin(place, ['id']) ?? place)) ?? {};
+function placeOfId({ place }: Instance): Place {
+  return placeWithin(place, ['id']) ?? {};
 }
 
 function at(place: Place | undefined): string {

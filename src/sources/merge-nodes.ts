@@ -11,14 +11,13 @@ export function mergeNodes(parts: readonly ParsedNode[]): { readonly node: NodeD
   const addressed = parts.filter(({ definition }) => definition.address);
   const address = addressed[0]?.definition.address;
   for (const { definition, place } of addressed) {
-    const at = placeWithin(place, ['address']) ?? place;
     if (definition.address !== address) {
       const first = addressed[0]?.place;
       const message = `node "${name}" has the address ${definition.address} here and ${address} at ${first?.file}:${first?.line}`;
-      problems.push({ code: 'conflicting-value', severity: 'error', message, place: at, hint: 'say it once' });
+      problems.push({ code: 'conflicting-value', severity: 'error', message, place: placeWithin(place, ['address']) ?? place, hint: 'say it once' });
     } else if (address && !isAddress(address)) {
       const message = `${JSON.stringify(address)} is neither an IP address nor a host name`;
-      problems.push({ code: 'invalid-address', severity: 'error', message, place: at, hint: 'write an IP address' });
+      problems.push({ code: 'invalid-address', severity: 'error', message, place: placeWithin(place, ['address']) ?? place, hint: 'write an IP address' });
     }
   }
   for (const { definition, place } of parts) {

@@ -1,5 +1,5 @@
 import { z } from 'zod';
-import type { Place, Problem } from '../mesh/problem.ts';
+import { type Place, type Problem, searchablePlace } from '../mesh/problem.ts';
 import type { ConfigEntry } from '../mesh/schema/config-entry.ts';
 import { oneOf, text } from '../mesh/schema/field.ts';
 import { parseConfigEntry } from '../mesh/schema/parse-config-entry.ts';
@@ -64,7 +64,7 @@ export function parseMeshFile(file: MeshFile): ParsedFile {
 
   const problems: Problem[] = [];
   const relocate = lazyLocator(file);
-  const placeOf = (path: ValuePath, object?: string) => searchablePlace(document.locate(path), relocate, path, object);
+  const placeOf = (path: ValuePath, object?: string) => placeOfValue(document.locate(path), relocate, path, object);
   const report = (defects: readonly Parameters<typeof problemOf>[0][], path: ValuePath, object?: string) => {
     problems.push(...defects.map((defect) => problemOf(defect, document.locate, path, object)));
   };
@@ -118,10 +118,9 @@ export function parseMeshFile(file: MeshFile): ParsedFile {
 }
 
 /** A function of its own so that the closure keeps the locator alive, and not the parsed document. */
-function searchablePlace(at: Place, relocate: (path: ValuePath) => Place, path: ValuePath, object: string | undefined): Place {
+function placeOfValue(at: Place, relocate: (path: ValuePath) => Place, path: ValuePath, object: string | undefined): Place {
   const named = object ? { object } : {};
-  const within = (inner: ValuePath): Place => ({ ...relocate([...path, ...inner]), ...named });
-  return Object.defineProperty({ ...at, ...named }, 'within', { value: within, enumerable: false });
+  return searchablePlace({ ...at, ...named }, (inner) => ({ ...relocate([...path, ...inner]), ...named }));
 }
 
 /** The lists of a map that did not parse as a whole. */
