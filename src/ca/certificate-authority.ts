@@ -142,6 +142,16 @@ export class CertificateAuthority {
     return signingRoot(this.#state).id;
   }
 
+  /** Whether leaves of this root are trusted now. */
+  trusts(rootId: string): boolean {
+    return this.#state.roots.some((root) => root.id === rootId);
+  }
+
+  /** The identity that leaves of a service carry. Throws `CaError` `ca-bad-name`. */
+  spiffeIdOf(service: string): string {
+    return spiffeId(this.trustDomain, this.datacenter, service);
+  }
+
   /** What to trust: PEM certificates, oldest first. The order never changes, so a switch of the signer alone leaves the bundle as it is. */
   roots(): readonly string[] {
     return this.#state.roots.map((root) => root.certificate);
@@ -158,7 +168,7 @@ export class CertificateAuthority {
     // Matters only after years without a start, when the root expired meanwhile.
     await this.#automaticRotation;
     const root = signingRoot(this.#state);
-    const id = spiffeId(this.trustDomain, this.datacenter, service);
+    const id = this.spiffeIdOf(service);
     const now = this.#clock.now();
     const notAfter = Math.min(now + this.#timing.leafTtlMs, validityOf(root.certificate).notAfter);
     if (notAfter <= now) throw new CaError('ca-root-expired', `root ${root.id} has expired and could not be replaced`, { hint: 'the log says why' });

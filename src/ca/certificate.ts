@@ -38,7 +38,15 @@ export interface KeyedCertificate extends Validity {
 export interface Signer {
   readonly certificate: X509Certificate;
   readonly key: webcrypto.CryptoKey;
+  readonly authorityKey: AuthorityKeyIdentifierExtension;
 }
+
+/** The same for every leaf; made once, because encoding is most of the cost of a leaf. */
+const LEAF_EXTENSIONS = [
+  new BasicConstraintsExtension(false, undefined, true),
+  new KeyUsagesExtension(KeyUsageFlags.digitalSignature | KeyUsageFlags.keyAgreement, true),
+  new ExtendedKeyUsageExtension([ExtendedKeyUsage.clientAuth, ExtendedKeyUsage.serverAuth]),
+];
 
 export function wholeSeconds(validity: Validity): Validity {
   return { notBefore: Math.floor(validity.notBefore / 1000) * 1000, notAfter: Math.floor(validity.notAfter / 1000) * 1000 };
@@ -84,12 +92,10 @@ export async function createLeaf(commonName: string, uri: string, validity: Vali
       signingKey: signer.key,
       signingAlgorithm: ALGORITHM,
       extensions: [
-        new BasicConstraintsExtension(false, undefined, true),
-        new KeyUsagesExtension(KeyUsageFlags.digitalSignature | KeyUsageFlags.keyAgreement, true),
-        new ExtendedKeyUsageExtension([ExtendedKeyUsage.clientAuth, ExtendedKeyUsage.serverAuth]),
+        ...LEAF_EXTENSIONS,
         new SubjectAlternativeNameExtension([{ type: 'url', value: uri }]),
         await SubjectKeyIdentifierExtension.create(keys.publicKey, false, webcrypto),
-        await AuthorityKeyIdentifierExtension.create(signer.certificate.publicKey, false, webcrypto),
+        signer.authorityKey,
       ],
     },
     webcrypto,
@@ -100,7 +106,12 @@ export async function createLeaf(commonName: string, uri: string, validity: Vali
 /** Parses a root and its key for signing; throws what the parsers throw. */
 export async function loadSigner(certificate: string, privateKey: string): Promise<Signer> {
   const der = createPrivateKey(privateKey).export({ type: 'pkcs8', format: 'der' });
-  return { certificate: new X509Certificate(certificate), key: await webcrypto.subtle.importKey('pkcs8', der, ALGORITHM, false, ['sign']) };
+  const root = new X509Certificate(certificate);
+  return {
+    certificate: root,
+    key: await webcrypto.subtle.importKey('pkcs8', der, ALGORITHM, false, ['sign']),
+    authorityKey: await AuthorityKeyIdentifierExtension.create(root.publicKey, false, webcrypto),
+  };
 }
 
 function generateKeys(): Promise<webcrypto.CryptoKeyPair> {

@@ -1,6 +1,7 @@
 import type { Clock } from '../runtime/clock.ts';
 import type { Logger } from '../runtime/logger.ts';
 import type { CertificateAuthority, Leaf } from './certificate-authority.ts';
+import type { LeafArchive } from './leaf-archive.ts';
 
 /** A leaf is renewed at a random point of this part of its life, so that a fleet started at once does not renew at once. */
 const RENEW_FROM = 0.6;
@@ -11,7 +12,9 @@ const LONGEST_RETRY_MS = 5 * 60_000;
 const LONGEST_WAIT_MS = 60_000;
 
 export interface LeafStoreOptions {
-  readonly ca: Pick<CertificateAuthority, 'issueLeaf' | 'onChange' | 'signerId'>;
+  readonly ca: Pick<CertificateAuthority, 'issueLeaf' | 'onChange' | 'signerId' | 'spiffeIdOf' | 'trusts'>;
+  /** Where leaves outlive a restart; without it each start issues new ones. */
+  readonly archive?: Pick<LeafArchive, 'load' | 'save' | 'prune'>;
   readonly clock: Clock;
   readonly logger: Logger;
   /** 0 ≤ x < 1. */
@@ -43,6 +46,7 @@ export class LeafStore {
     this.#stopListening = options.ca.onChange((change) => {
       if (change === 'signer') this.#renewForNewSigner();
     });
+    options.archive?.prune(options.clock.now());
   }
 
   /** The current leaf; `undefined` before `ensure`, or when it expired because none could be issued. */
@@ -60,6 +64,12 @@ export class LeafStore {
     if (leaf) return leaf;
     const entry = this.#entries.get(service) ?? { renewAt: Number.POSITIVE_INFINITY, failures: 0 };
     this.#entries.set(service, entry);
+    const kept = entry.leaf ? undefined : this.#loadKept(service);
+    if (kept) {
+      this.#take(entry, kept);
+      this.#wakeBy(entry.renewAt);
+      return kept;
+    }
     return this.#issue(service, entry, () => {});
   }
 
@@ -107,10 +117,8 @@ export class LeafStore {
     entry.renewAt = Number.POSITIVE_INFINITY;
     try {
       const leaf = await ca.issueLeaf(service);
-      entry.leaf = leaf;
-      entry.failures = 0;
-      // The signer may have changed while this one was being signed.
-      entry.renewAt = leaf.rootId === ca.signerId ? this.#renewalTime(leaf) : this.#soon();
+      this.#take(entry, leaf);
+      this.#options.archive?.save(leaf);
       logger.debug({ service, serial: leaf.serial, root: leaf.rootId, not_after: new Date(leaf.notAfter).toISOString() }, 'issued a certificate');
       return leaf;
     } catch (error) {
@@ -123,10 +131,23 @@ export class LeafStore {
     }
   }
 
+  /** A leaf from an earlier run, if it is still this service's and trusted. */
+  #loadKept(service: string): Leaf | undefined {
+    const { archive, ca, clock } = this.#options;
+    const leaf = archive?.load(service);
+    return leaf && leaf.notAfter > clock.now() && ca.trusts(leaf.rootId) && leaf.spiffeId === ca.spiffeIdOf(service) ? leaf : undefined;
+  }
+
+  #take(entry: Entry, leaf: Leaf): void {
+    entry.leaf = leaf;
+    entry.failures = 0;
+    // The signer may have changed while this one was being signed, or since it was kept.
+    entry.renewAt = leaf.rootId === this.#options.ca.signerId ? this.#renewalTime(leaf) : this.#soon();
+  }
+
   #renewalTime(leaf: Leaf): number {
-    const { clock, random } = this.#options;
-    const now = clock.now();
-    return now + (leaf.notAfter - now) * (RENEW_FROM + (RENEW_TO - RENEW_FROM) * random());
+    const part = RENEW_FROM + (RENEW_TO - RENEW_FROM) * this.#options.random();
+    return leaf.notBefore + (leaf.notAfter - leaf.notBefore) * part;
   }
 
   #soon(): number {

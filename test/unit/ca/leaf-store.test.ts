@@ -1,6 +1,6 @@
 import { describe, expect, onTestFinished, test } from 'vitest';
 import type { CaChange, Leaf } from '../../../src/ca/certificate-authority.ts';
-import { LeafStore } from '../../../src/ca/leaf-store.ts';
+import { LeafStore, type LeafStoreOptions } from '../../../src/ca/leaf-store.ts';
 import { ManualClock } from '../../../src/runtime/clock.ts';
 import { silentLogger } from '../../../src/runtime/logger.ts';
 
@@ -27,7 +27,15 @@ class FakeCa {
     this.issued.push(service);
     const now = this.#clock.now();
     const serial = String(this.issued.length);
-    return { service, rootId, serial, notBefore: now, notAfter: now + 72 * HOUR, spiffeId: '', certificateChain: '', privateKey: '' };
+    return { service, rootId, serial, notBefore: now, notAfter: now + 72 * HOUR, spiffeId: this.spiffeIdOf(service), certificateChain: '', privateKey: '' };
+  }
+
+  trusts(rootId: string): boolean {
+    return rootId !== 'gone';
+  }
+
+  spiffeIdOf(service: string): string {
+    return `spiffe://td/${service}`;
   }
 
   onChange(listener: (change: CaChange) => void): () => void {
@@ -41,11 +49,11 @@ class FakeCa {
   }
 }
 
-function bench(random = () => 0) {
+function bench(random = () => 0, archive?: LeafStoreOptions['archive']) {
   const clock = new ManualClock(Date.UTC(2026, 0, 1));
   const ca = new FakeCa(clock);
   const errors: object[] = [];
-  const store = new LeafStore({ ca, clock, random, logger: { ...silentLogger, error: (fields) => errors.push(fields) } });
+  const store = new LeafStore({ ca, clock, random, ...(archive ? { archive } : {}), logger: { ...silentLogger, error: (fields) => errors.push(fields) } });
   onTestFinished(() => store.close());
   const renewed: string[] = [];
   store.onRenewed((service) => renewed.push(service));
@@ -161,6 +169,50 @@ test('services that are no longer in use are forgotten', async () => {
   await pass(100 * HOUR, HOUR);
   expect(new Set(renewed)).toEqual(new Set(['api']));
   expect(ca.issued.filter((service) => service !== 'api')).toHaveLength(2);
+});
+
+describe('leaves kept from an earlier run', () => {
+  const now = Date.UTC(2026, 0, 1);
+  const kept: Leaf = {
+    service: 'api',
+    spiffeId: 'spiffe://td/api',
+    rootId: 'r1',
+    serial: 'kept',
+    notBefore: now - HOUR,
+    notAfter: now + 71 * HOUR,
+    certificateChain: '',
+    privateKey: '',
+  };
+
+  async function ensureWith(leaf: Leaf | undefined): Promise<{ serial: string; saved: string[]; pass: (ms: number) => Promise<void>; store: LeafStore }> {
+    const saved: string[] = [];
+    const archive = { load: () => leaf, save: (one: Leaf) => saved.push(one.serial), prune: () => {} };
+    const { store, pass } = bench(() => 0, archive);
+    return { serial: (await store.ensure('api')).serial, saved, pass, store };
+  }
+
+  test('are served again, and renewed when their own time has come', async () => {
+    const { serial, saved, pass, store } = await ensureWith(kept);
+    expect([serial, saved]).toEqual(['kept', []]);
+    await pass(43 * HOUR);
+    expect([store.get('api')?.serial, saved]).toEqual(['1', ['1']]);
+  });
+
+  test('of a root that no longer signs are renewed soon', async () => {
+    const { serial, pass, store } = await ensureWith({ ...kept, rootId: 'r0' });
+    expect(serial).toBe('kept');
+    await pass(5 * SECOND);
+    expect(store.get('api')?.serial).toBe('1');
+  });
+
+  test.each<[string, Leaf | undefined]>([
+    ['missing', undefined],
+    ['expired', { ...kept, notAfter: now }],
+    ['of a root that is gone', { ...kept, rootId: 'gone' }],
+    ['of another identity', { ...kept, spiffeId: 'spiffe://other/api' }],
+  ])('%s: a new one', async (_, leaf) => {
+    expect(await ensureWith(leaf)).toMatchObject({ serial: '1', saved: ['1'] });
+  });
 });
 
 test('nothing is issued after close', async () => {
