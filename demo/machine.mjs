@@ -73,6 +73,11 @@ export function insideAs(name, uid, ...command) {
   return ip('netns', 'exec', namespaceOf(name), ...become(uid), ...command);
 }
 
+/** Starts something whose output this process reads. */
+export function spawnInside(name, uid, ...command) {
+  return spawn('ip', ['netns', 'exec', namespaceOf(name), ...become(uid), ...command], { stdio: ['ignore', 'pipe', 'inherit'] });
+}
+
 /** Starts something that goes on; its output goes to a log, so that it can outlive this process. */
 export function start(log, name, uid, ...command) {
   const output = openSync(path.join(folder, 'logs', `${log}.log`), 'w');
@@ -83,6 +88,7 @@ export function start(log, name, uid, ...command) {
 
 /** The user may read everything, so that a checkout below root's home works, and do nothing more than any other user. */
 function become(uid) {
+  if (uid === 0) return [];
   return ['setpriv', `--reuid=${uid}`, `--regid=${uid}`, '--clear-groups', '--inh-caps=-all,+dac_read_search', '--ambient-caps=-all,+dac_read_search', '--'];
 }
 

@@ -1,5 +1,6 @@
 // A small client; prints what happened as one line of JSON and always ends with status 0.
-//   node client.mjs http URL | tcp HOST PORT [TEXT] | tls HOST PORT | dns NAME [SERVER]
+//   node client.mjs http URL | refusal URL | tcp HOST PORT [TEXT] | tls HOST PORT | dns NAME [SERVER]
+// refusal asks again and again until it is refused; atMs is when (epoch).
 import dns from 'node:dns';
 import http from 'node:http';
 import net from 'node:net';
@@ -8,7 +9,9 @@ import tls from 'node:tls';
 const timeoutMs = 5000;
 const [kind, ...args] = process.argv.slice(2);
 const startedMs = performance.now();
-const outcome = await { http: request, tcp: (...to) => dial(net, ...to), tls: (...to) => dial(tls, ...to), dns: resolve }[kind](...args);
+const outcome = await { http: request, refusal: askUntilRefused, tcp: (...to) => dial(net, ...to), tls: (...to) => dial(tls, ...to), dns: resolve }[kind](
+  ...args,
+);
 console.log(JSON.stringify({ ...outcome, ms: Math.round(performance.now() - startedMs) }));
 process.exit(0);
 
@@ -25,6 +28,16 @@ function request(url) {
     outgoing.on('timeout', () => outgoing.destroy(Object.assign(new Error(), { code: 'TIMEOUT' })));
     outgoing.on('error', (error) => resolve({ error: error.code ?? error.message }));
   });
+}
+
+async function askUntilRefused(url) {
+  const end = Date.now() + 20_000;
+  for (;;) {
+    const askedMs = Date.now();
+    const outcome = await request(url);
+    if (outcome.status !== 200 || Date.now() > end) return { ...outcome, atMs: Date.now(), tookMs: Date.now() - askedMs };
+    await new Promise((resolve) => setTimeout(resolve, 2));
+  }
 }
 
 /** Sends a line, if one is given, and waits for the first bytes that come back (two lines: greeting and echo), or the end. */

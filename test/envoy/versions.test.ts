@@ -52,7 +52,7 @@ describe.each([release.default, release.newest])('Envoy %s', (version) => {
       test('0 rejected updates, no deprecated or unknown field, no warning in the log', async () => {
         for (const name of hosts) {
           const { sidecar } = shop.host(name);
-          const counters = (await sidecar?.stats('(update_rejected|deprecated_feature_use|_field)$')) ?? {};
+          const counters = (await sidecar?.stats('(update_rejected|deprecated_feature_use|unknown_fields)$')) ?? {};
           expect(
             Object.entries(counters).filter(([, count]) => count > 0),
             name,
