@@ -1,17 +1,34 @@
 import { Command } from 'commander';
 import { registerBootstrap } from './bootstrap.ts';
+import { registerCa } from './ca.ts';
 import { UsageError } from './cli-error.ts';
 import type { CliIo } from './cli-io.ts';
+import { registerConfigDump } from './config-dump.ts';
 import { registerEnvoy } from './envoy.ts';
+import { registerIntention } from './intention.ts';
 import { addLogOptions } from './log-options.ts';
+import { registerProxies } from './proxies.ts';
 import { registerRedirectTraffic } from './redirect-traffic.ts';
+import { registerServe } from './serve.ts';
+import { registerValidate } from './validate.ts';
 import { adsumVersion, registerVersion } from './version.ts';
 
 /** A command adds itself to the program; what it needs of the process comes with `io`. */
 export type RegisterCommand = (program: Command, io: CliIo) => void;
 
 /** In the order of `adsum --help`. */
-const COMMANDS: readonly RegisterCommand[] = [registerBootstrap, registerEnvoy, registerRedirectTraffic, registerVersion];
+const COMMANDS: readonly RegisterCommand[] = [
+  registerServe,
+  registerBootstrap,
+  registerEnvoy,
+  registerRedirectTraffic,
+  registerValidate,
+  registerIntention,
+  registerProxies,
+  registerConfigDump,
+  registerCa,
+  registerVersion,
+];
 
 /** Commands that hand what follows `--` to another program. */
 const TAKES_DASHES: ReadonlySet<string> = new Set(['envoy']);

@@ -12,11 +12,10 @@ export function registerValidate(program: Command, io: CliIo): void {
     .option('--json', 'as JSON')
     .action((options: { mesh: string[]; json?: boolean }) => {
       if (options.mesh.length === 0) throw new UsageError('validate needs --mesh PATH');
-      const { mesh, problems } = readMeshFiles(options.mesh);
-      const all = [...problems, ...(mesh?.problems ?? [])];
-      io.out(options.json ? `${JSON.stringify({ problems: all }, null, 2)}\n` : all.map((problem) => `${formatProblem(problem)}\n`).join(''));
-      const errors = all.filter(({ severity }) => severity === 'error').length;
+      const { problems } = readMeshFiles(options.mesh);
+      io.out(options.json ? `${JSON.stringify({ problems }, null, 2)}\n` : problems.map((problem) => `${formatProblem(problem)}\n`).join(''));
+      const errors = problems.filter(({ severity }) => severity === 'error').length;
       if (errors > 0) throw new CliError(`${errors} error${errors === 1 ? '' : 's'} in the mesh`);
-      if (all.length === 0 && !options.json) io.err('no defect found\n');
+      if (problems.length === 0 && !options.json) io.err('no defect found\n');
     });
 }
