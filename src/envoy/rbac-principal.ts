@@ -2,7 +2,7 @@ import type { envoy_type_matcher_v3_MetadataMatcher as MetadataMatcher, envoy_co
 import type { JwtCheck } from '../topology/authorization-jwt.ts';
 import { ANY_SERVICE } from '../topology/intentions.ts';
 import { JWT_AUTHN_FILTER, jwtPayloadKey } from './jwt-authn.ts';
-import { ANY_SEGMENT, escapeRegex, serviceIdentityRegex } from './spiffe-regex.ts';
+import { ANY_SEGMENT, escapeRegex } from './spiffe-regex.ts';
 
 /** A service, or any (`*`), except the given ones. */
 export function buildCallerPrincipal(name: string, except: readonly string[], trustDomain: string): Principal {
@@ -47,6 +47,7 @@ function payloadMatcher(provider: string, path: readonly string[], value: string
 }
 
 function buildServicePrincipal(name: string, trustDomain: string): Principal {
-  const regex = `^${serviceIdentityRegex(trustDomain, name === ANY_SERVICE ? ANY_SEGMENT : escapeRegex(name))}$`;
+  // Consul does not escape the dots of the trust domain. Our CA issues for one domain only, so no other can take their place.
+  const regex = `^spiffe://${trustDomain}/ns/default/dc/${ANY_SEGMENT}/svc/${name === ANY_SERVICE ? ANY_SEGMENT : escapeRegex(name)}$`;
   return { authenticated: { principal_name: { safe_regex: { regex } } } };
 }

@@ -43,7 +43,11 @@ function targetCluster(view: ProxyView, { protocol, settings }: UpstreamView, { 
 function preparedQueryResources(view: ProxyView, { service, protocol, settings }: UpstreamView): EnvoyResource[] {
   const name = preparedQuerySni(service, view);
   const connectTimeoutMs = settings.connect_timeout_ms ?? DEFAULT_CONNECT_TIMEOUT_MS;
-  const { common_lb_config: _panic, ...cluster } = buildUpstreamCluster({
+  const {
+    common_lb_config: _panic,
+    alt_stat_name: _statName,
+    ...cluster
+  } = buildUpstreamCluster({
     name,
     sni: name,
     spiffeIds: [],
