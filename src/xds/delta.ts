@@ -2,10 +2,27 @@ import { collectionVersion } from '../cache/collection-version.ts';
 import type { CachedResource, ResourcesByName } from '../cache/resource.ts';
 import type { XdsRequest } from './messages.ts';
 import { changeSubscription, isRootType, subscriptionTo, WILDCARD, wants } from './subscription.ts';
-import { type Difference, type Held, type Permit, recordAnswer, recordSent, type Stamp, type Step, supersede, type TypeState } from './type-state.ts';
+import {
+  type Difference,
+  goesAlone,
+  type Held,
+  type Permit,
+  recordAnswer,
+  recordSent,
+  type Stamp,
+  type Step,
+  supersede,
+  type TypeState,
+} from './type-state.ts';
 
 /** Keeps a response below the 4 MiB that gRPC libraries take by default. Envoy itself has no limit. */
 const MAX_RESPONSE_BYTES = 3 * 1024 * 1024;
+
+/**
+ * How Envoy refuses a response as a whole, before it looks at its resources one by one: a field it does not know, a value out of
+ * bounds. The words name the field but not the resource, and the good ones were thrown away with the bad one.
+ */
+const REFUSED_UNREAD = /Proto constraint validation failed|has unknown fields|unknown field|Unable to (unpack|parse)|Didn't find a registered implementation/i;
 
 /** Source of the rules: xDS protocol, "Incremental xDS". */
 export function applyDeltaRequest(state: TypeState | undefined, request: XdsRequest, now: number): TypeState {
@@ -23,6 +40,7 @@ function applyFirst({ type, subscribe, initialVersions }: XdsRequest): TypeState
     everNamed: true,
     held,
     owed: new Set([...subscription.names].filter((name) => !held.has(name))),
+    alone: new Set(),
     answerOwed: subscription.wildcard && initialVersions.size === 0,
     claimedVersion: '',
     unanswered: [],
@@ -31,7 +49,7 @@ function applyFirst({ type, subscribe, initialVersions }: XdsRequest): TypeState
 
 /** Delta nonces only answer; whatever nonce a request carries, its subscriptions count. */
 function applyLater(before: TypeState, { nonce, error, subscribe, unsubscribe }: XdsRequest, now: number): TypeState {
-  const state = recordAnswer(before, nonce, error, now);
+  const state = separate(before, recordAnswer(before, nonce, error, now), nonce);
   if (subscribe.length === 0 && unsubscribe.length === 0) return state;
   const subscription = changeSubscription(state.subscription, subscribe, unsubscribe);
   const held = new Map(state.held);
@@ -56,6 +74,17 @@ function applyLater(before: TypeState, { nonce, error, subscribe, unsubscribe }:
   }
   const nacked = subscription.wildcard ? state.nacked : supersede(state.nacked, unsubscribe);
   return { ...state, subscription, held, owed, nacked, answerOwed: state.answerOwed || subscribe.includes(WILDCARD), settledWith: undefined };
+}
+
+/**
+ * One bad object must not stop the rest: what was refused unread is sent once more, one by one.
+ * Whatever is refused alone is not sent again until it changes.
+ */
+function separate(before: TypeState, after: TypeState, nonce: string): TypeState {
+  const refused = after.nacked?.nonce === nonce && after.nacked !== before.nacked && REFUSED_UNREAD.test(after.nacked.error);
+  const names = before.unanswered.find((sent) => sent.nonce === nonce)?.resources ?? [];
+  if (!refused || names.length < 2) return after;
+  return { ...after, owed: new Set([...after.owed, ...names]), alone: new Set([...after.alone, ...names]), settledWith: undefined };
 }
 
 export function deltaDifference(state: TypeState, resources: ResourcesByName): Difference {
@@ -94,9 +123,11 @@ export function deltaRespond(state: TypeState, resources: ResourcesByName, diffe
 
   const held = new Map(state.held);
   const owed = new Set(state.owed);
+  const alone = new Set(state.alone);
   for (const resource of sending) {
     held.set(resource.name, resource);
     owed.delete(resource.name);
+    alone.delete(resource.name);
   }
   for (const name of removed) {
     if (state.subscription.names.has(name)) held.set(name, undefined);
@@ -105,16 +136,17 @@ export function deltaRespond(state: TypeState, resources: ResourcesByName, diffe
   }
   const response = { type: state.type, nonce: stamp.nonce, version: collectionVersion(resources), resources: sending, removed };
   const answerOwed = state.answerOwed && !(answers && sending.length >= difference.asked.length);
-  return { state: recordSent({ ...state, held, owed, answerOwed }, response, stamp.now, state.unanswered), response };
+  return { state: recordSent({ ...state, held, owed, alone, answerOwed }, response, stamp.now, state.unanswered), response };
 }
 
-/** As many as one response may carry. Envoy counts one bad secret against every secret of its response, so each goes alone. */
+/** As many as one response may carry. */
 function fit(state: TypeState, resources: readonly CachedResource[]): readonly CachedResource[] {
-  if (state.type === 'secret') return resources.slice(0, 1);
+  const first = resources[0];
+  if (goesAlone(state.type) || (first && state.alone.has(first.name))) return resources.slice(0, 1);
   let bytes = 0;
   const end = resources.findIndex((resource, index) => {
     bytes += resource.bytes.length + resource.name.length + 200;
-    return index > 0 && bytes > MAX_RESPONSE_BYTES;
+    return index > 0 && (bytes > MAX_RESPONSE_BYTES || state.alone.has(resource.name));
   });
   return end < 0 ? resources : resources.slice(0, end);
 }

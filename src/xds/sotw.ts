@@ -4,6 +4,7 @@ import type { XdsRequest } from './messages.ts';
 import { isRootType, type Subscription, subscriptionTo, wants } from './subscription.ts';
 import {
   type Difference,
+  goesAlone,
   type Held,
   type Permit,
   recordAnswer,
@@ -31,6 +32,7 @@ function applyFirst({ type, subscribe, version }: XdsRequest): TypeState {
     everNamed: subscribe.length > 0,
     held: new Map(),
     owed: new Set(),
+    alone: new Set(),
     answerOwed: true,
     claimedVersion: version,
     unanswered: [],
@@ -116,8 +118,7 @@ function respondWhole(state: TypeState, resources: ResourcesByName, { asked, cha
 /** Other types: a response says something of the resources in it, and nothing of the rest. */
 function respondPart(state: TypeState, { asked, changed }: Difference, permit: Permit, stamp: Stamp): Step {
   const ready = [...(permit.asked ? asked : []), ...(permit.changed ? changed : [])];
-  // Envoy counts one bad secret against every secret of its response, so each goes alone
-  const sending = state.type === 'secret' ? ready.slice(0, 1) : ready;
+  const sending = goesAlone(state.type) ? ready.slice(0, 1) : ready;
   if (sending.length === 0) return { state };
   const owed = new Set(state.owed);
   for (const resource of sending) owed.delete(resource.name);

@@ -8,7 +8,7 @@ export interface TypeStatus {
   readonly sent?: { readonly nonce: string; readonly version: string; readonly at: number; readonly resources: number; readonly removed: number };
   /** The last response that the client accepted. */
   readonly acked?: { readonly nonce: string; readonly version: string; readonly at: number };
-  /** A refusal that still stands: none of what it names was accepted since. */
+  /** The last refusal, while something of what was refused has not been accepted, replaced or removed since. */
   readonly nacked?: Nack;
   /** Something is unsent, or sent and not answered. */
   readonly pending: boolean;
@@ -21,6 +21,6 @@ export interface Nack {
   readonly at: number;
   /** The client's own words. */
   readonly error: string;
-  /** The resources its words name; all of the response when they name none. */
+  /** What still stands refused, by this and earlier words: the resources they name; all of the response when they name none. */
   readonly resources: readonly string[];
 }

@@ -13,6 +13,8 @@ export interface TypeState {
   readonly held: ReadonlyMap<string, Held | undefined>;
   /** Names to send although the client has them: it asked again, or needs them again. */
   readonly owed: ReadonlySet<string>;
+  /** Of these, the ones that go in a response of their own: together they were refused, and not because of all of them. */
+  readonly alone: ReadonlySet<string>;
   /** The client asked for everything and has had no answer: answer even with nothing, its start waits for that. */
   readonly answerOwed: boolean;
   /** State of the world: the version the client said it has when the stream began. */
@@ -68,8 +70,8 @@ export interface Step {
   readonly response?: XdsResponse;
 }
 
-/** Bounds the memory of a stream whose client never answers. Old responses count as lost. */
-const MAX_UNANSWERED = 64;
+/** Bounds the memory of a stream whose client never answers. Older responses count as lost. */
+const MAX_UNANSWERED = 1000;
 
 export const nothing: Difference = { asked: [], absent: [], changed: [], removed: [] };
 
@@ -93,9 +95,19 @@ export function recordAnswer(state: TypeState, nonce: string, error: string | un
     const acked = { nonce, version: response.version, at: now };
     return { ...state, unanswered, acked, nacked: supersede(state.nacked, [...response.resources, ...response.removed]) };
   }
-  const named = response.resources.filter((name) => error.includes(name));
-  const resources = named.length > 0 ? named : response.resources;
+  const named = response.resources.filter((name) => mentions(error, name));
+  const older = state.nacked?.resources.filter((name) => !response.resources.includes(name)) ?? [];
+  const resources = [...older, ...(named.length > 0 ? named : response.resources)];
   return { ...state, unanswered, nacked: { nonce, version: response.version, at: now, error, resources } };
+}
+
+/** Whether a name stands in a text as a word of its own. */
+function mentions(text: string, name: string): boolean {
+  const inWord = /[\w-]/;
+  for (let at = text.indexOf(name); at >= 0 && name !== ''; at = text.indexOf(name, at + 1)) {
+    if (!inWord.test(text.charAt(at - 1)) && !inWord.test(text.charAt(at + name.length))) return true;
+  }
+  return false;
 }
 
 /** What is left of a refusal once `names` were accepted, removed or given up. */
@@ -105,6 +117,14 @@ export function supersede(nack: Nack | undefined, names: Iterable<string>): Nack
   const resources = nack.resources.filter((name) => !over.has(name));
   if (resources.length === nack.resources.length && resources.length > 0) return nack;
   return resources.length > 0 ? { ...nack, resources } : undefined;
+}
+
+/**
+ * Envoy counts one bad secret or route against everything in its response, so each of them goes alone.
+ * One bad cluster or listener stops only itself (but see `delta.ts`), and endpoints are too many.
+ */
+export function goesAlone(type: ResourceType): boolean {
+  return type === 'secret' || type === 'route';
 }
 
 export function statusOf(state: TypeState, unsent: boolean): TypeStatus {
