@@ -1,20 +1,7 @@
-import { readFileSync } from 'node:fs';
-import { homedir } from 'node:os';
-import path from 'node:path';
 import type { Command } from 'commander';
-import { CaError } from '../ca/ca-error.ts';
-import { type ControlPlaneOptions, type HostPort, MeshError, startControlPlane } from '../control-plane/control-plane.ts';
-import { formatProblem } from '../mesh/problem.ts';
-import { systemClock } from '../runtime/clock.ts';
-import { LockHeldError } from '../runtime/lock-file.ts';
-import { createMetrics } from '../runtime/metrics.ts';
-import { StateError } from '../runtime/state-error.ts';
-import { CliError, UsageError } from './cli-error.ts';
 import type { CliIo } from './cli-io.ts';
-import { isLoopbackHost, parseHostPort } from './host-port.ts';
-import { loggerFor } from './log-options.ts';
 
-interface ServeOptions {
+export interface ServeOptions {
   mesh: string[];
   grpc: string;
   tlsCert?: string;
@@ -41,71 +28,8 @@ export function registerServe(program: Command, io: CliIo): void {
     .option('--dns-recursor <host[:port]>', 'where other domains are forwarded (repeatable)', repeat, [])
     .option('--data-dir <dir>', 'CA key, virtual IPs, last good state (default $XDG_STATE_HOME/adsum, /var/lib/adsum for root)');
   command.action(async (options: ServeOptions) => {
-    const logger = loggerFor(command);
-    const settings = { ...resolveOptions(options, io), clock: systemClock, random: Math.random, logger, metrics: createMetrics() };
-    if (!settings.tls && !isLoopbackHost(settings.grpc.host))
-      logger.warn({ grpc: options.grpc }, 'xDS is served without TLS: private keys travel in the clear');
-    const plane = await startControlPlane(settings).catch((error: unknown) => {
-      throw explain(error);
-    });
-    logger.info({ grpc: plane.grpc, admin: plane.admin, dns: plane.dns ?? 'off', data_dir: settings.dataDir }, 'adsum serves the mesh');
-    await new Promise<void>((stop) => (io.signal.aborted ? stop() : io.signal.addEventListener('abort', () => stop(), { once: true })));
-    await plane.close();
-    logger.info({}, 'adsum has ended');
+    // gRPC, HTTP and protobuf load only here: the short commands should start fast
+    const { runServe } = await import('./run-serve.ts');
+    await runServe(options, command, io);
   });
-}
-
-function resolveOptions(options: ServeOptions, io: CliIo): Omit<ControlPlaneOptions, 'clock' | 'random' | 'logger' | 'metrics'> {
-  if (options.mesh.length === 0) throw new UsageError('serve needs --mesh PATH');
-  const grpc = parseHostPort(options.grpc, '--grpc');
-  const tls = readTls(options);
-  if (!tls && !options.insecurePlaintext && !isLoopbackHost(grpc.host)) {
-    throw new UsageError(`--grpc ${options.grpc} is off loopback and would hand out private keys in the clear`, {
-      hint: 'give --tls-cert and --tls-key, or --insecure-plaintext on a network you trust',
-    });
-  }
-  const dns: HostPort | undefined = options.dns === 'off' ? undefined : parseHostPort(options.dns, '--dns');
-  return {
-    meshPaths: options.mesh,
-    dataDir: options.dataDir ?? defaultDataDir(io.env),
-    grpc,
-    ...(tls ? { tls } : {}),
-    admin: parseHostPort(options.admin, '--admin'),
-    ...(dns ? { dns: { ...dns, recursors: options.dnsRecursor } } : {}),
-  };
-}
-
-function readTls({ tlsCert, tlsKey }: ServeOptions): { cert: string; key: string } | undefined {
-  if (!tlsCert && !tlsKey) return undefined;
-  if (!tlsCert || !tlsKey) throw new UsageError('--tls-cert and --tls-key go together');
-  const read = (file: string, flag: string) => {
-    try {
-      return readFileSync(file, 'utf8');
-    } catch (error) {
-      throw new CliError(`${flag} ${file} cannot be read: ${error instanceof Error ? error.message : String(error)}`);
-    }
-  };
-  return { cert: read(tlsCert, '--tls-cert'), key: read(tlsKey, '--tls-key') };
-}
-
-/** Where systemd units and distributions keep state; users without root have their own place. Source: XDG base directories. */
-function defaultDataDir(env: CliIo['env']): string {
-  if (process.getuid?.() === 0) return '/var/lib/adsum';
-  return path.join(env.XDG_STATE_HOME || path.join(homedir(), '.local/state'), 'adsum');
-}
-
-/** Expected reasons for not starting, as one clear error each. */
-function explain(error: unknown): unknown {
-  if (error instanceof MeshError) {
-    const errors = error.problems.filter(({ severity }) => severity === 'error').map(formatProblem);
-    if (errors.length === 1) return new CliError(errors.join());
-    return new CliError(`the mesh has ${errors.length} errors and cannot be served`, { hint: errors.join('\n') });
-  }
-  if (error instanceof StateError) return new CliError(error.message, { hint: error.hint, cause: error });
-  if (error instanceof CaError || error instanceof LockHeldError) return new CliError(error.message, { cause: error });
-  if (error instanceof Error && 'code' in error) {
-    const hint = error.code === 'EADDRINUSE' ? 'another process listens there; name another address, or end that process' : undefined;
-    return new CliError(error.message, { ...(hint ? { hint } : {}), cause: error });
-  }
-  return error;
 }

@@ -1,6 +1,5 @@
 import type { Command } from 'commander';
 import { formatProblem } from '../mesh/problem.ts';
-import { readMeshFiles } from '../sources/read-mesh-files.ts';
 import { CliError, UsageError } from './cli-error.ts';
 import type { CliIo } from './cli-io.ts';
 
@@ -10,8 +9,9 @@ export function registerValidate(program: Command, io: CliIo): void {
     .description('every defect of a mesh with file, line and code; exit status 1 if any is an error')
     .option('--mesh <path>', 'a mesh file, or a folder of them (repeatable)', (value: string, before: string[]) => [...before, value], [])
     .option('--json', 'as JSON')
-    .action((options: { mesh: string[]; json?: boolean }) => {
+    .action(async (options: { mesh: string[]; json?: boolean }) => {
       if (options.mesh.length === 0) throw new UsageError('validate needs --mesh PATH');
+      const { readMeshFiles } = await import('../sources/read-mesh-files.ts'); // the schemas take a while to load
       const { problems } = readMeshFiles(options.mesh);
       io.out(options.json ? `${JSON.stringify({ problems }, null, 2)}\n` : problems.map((problem) => `${formatProblem(problem)}\n`).join(''));
       const errors = problems.filter(({ severity }) => severity === 'error').length;

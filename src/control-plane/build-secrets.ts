@@ -6,6 +6,7 @@ import type { ProxyView } from '../topology/proxy-view.ts';
 
 /** The secrets of a proxy. Without a leaf its listeners and clusters wait for one, and refuse meanwhile. */
 export function buildSecrets(view: ProxyView, roots: readonly string[], leaf?: { certificateChain: string; privateKey: string }): EnvoyResource[] {
-  const callers = isHttp(view.inbound.protocol) ? [] : [buildCallersSecret(roots, callerSanMatchers(view.inbound.authorization, view.trustDomain))];
+  const sans = buildCallerSans(view);
+  const callers = sans ? [buildCallersSecret(roots, sans)] : [];
   return [buildRootsSecret(roots), ...callers, ...(leaf ? [buildLeafSecret(leaf)] : [])];
 }

@@ -2,6 +2,7 @@ import { chmodSync, mkdirSync } from 'node:fs';
 import path from 'node:path';
 import { type AdminServer, startAdminServer } from '../admin/admin-server.ts';
 import { openCertificateAuthority } from '../ca/certificate-authority.ts';
+import { LeafArchive } from '../ca/leaf-archive.ts';
 import { LeafStore } from '../ca/leaf-store.ts';
 import { ResourceCache } from '../cache/resource-cache.ts';
 import { type DnsServer, startDnsServer } from '../dns/dns-server.ts';
@@ -22,7 +23,11 @@ import { MeshLoader } from './mesh-loader.ts';
 import { nameTableOf } from './name-table.ts';
 import { createProxyDirectory } from './proxy-directory.ts';
 import { Reconciler } from './reconciler.ts';
+import { reportDeliveredRoots } from './roots-delivery.ts';
 import { VirtualIpStore } from './virtual-ip-store.ts';
+
+/** How long a new root waits for proxies that do not acknowledge it, before it signs all the same. */
+const ROOT_PROPAGATION_MS = 60_000;
 
 export interface HostPort {
   readonly host: string;
@@ -86,9 +91,11 @@ export async function startControlPlane(options: ControlPlaneOptions): Promise<C
       ...(first.mesh.trustDomain === undefined ? {} : { trustDomain: first.mesh.trustDomain }),
       clock,
       logger,
+      timing: { propagationMs: ROOT_PROPAGATION_MS },
     });
     closers.push(() => ca.close());
-    const leaves = new LeafStore({ ca, clock, logger, random: options.random });
+    const archive = new LeafArchive(path.join(options.dataDir, 'leaves'), logger);
+    const leaves = new LeafStore({ ca, clock, logger, random: options.random, archive });
     closers.push(() => leaves.close());
 
     const identities = createIdentities({ ca, leaves, logger, changed: (service) => reconciler.secretsChanged(service) });
@@ -114,6 +121,7 @@ export async function startControlPlane(options: ControlPlaneOptions): Promise<C
       clock,
     });
     closers.push(() => xds.close());
+    closers.push(reportDeliveredRoots({ ca, clock, idle: () => reconciler.idle, streams: () => xds.streams() }));
     const api = createAdminApi({ reconciler, loader, ca, xds });
     const admin: AdminServer = await startAdminServer({ ...options.admin, api, metrics });
     closers.push(() => admin.close());
@@ -126,6 +134,7 @@ export async function startControlPlane(options: ControlPlaneOptions): Promise<C
     closers.push(() => watching.abort());
     await watchMeshFiles({
       paths: options.meshPaths,
+      known: first.files,
       signal: watching.signal,
       logger,
       onChange: (result) => {

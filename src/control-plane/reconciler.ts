@@ -57,6 +57,11 @@ export class Reconciler {
     return this.#topology;
   }
 
+  /** Nothing waits to be computed. */
+  get idle(): boolean {
+    return this.#queue.size === 0;
+  }
+
   /** Proxies with at least one stream. */
   served(): Iterable<ServedProxy> {
     return this.#served.values();
