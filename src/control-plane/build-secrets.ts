@@ -1,7 +1,6 @@
-import { callerSanMatchers } from '../envoy/caller-sans.ts';
+import { buildCallerSans } from '../envoy/build-resources.ts';
 import type { EnvoyResource } from '../envoy/resource.ts';
 import { buildCallersSecret, buildLeafSecret, buildRootsSecret } from '../envoy/secret.ts';
-import { isHttp } from '../topology/proxy-settings.ts';
 import type { ProxyView } from '../topology/proxy-view.ts';
 
 /** The secrets of a proxy. Without a leaf its listeners and clusters wait for one, and refuse meanwhile. */

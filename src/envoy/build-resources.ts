@@ -58,10 +58,11 @@ export function buildResources(view: ProxyView, traits: EnvoyTraits): BuiltResou
 }
 
 /**
- * Who may finish the TLS handshake of a tcp service, for the `callers` secret. An HTTP service does not use that secret, unless the
- * user's own public listener speaks plain tcp on one of its chains.
+ * Who may finish the TLS handshake of a tcp service, for the `callers` secret. Undefined where nothing refers to that secret: an HTTP
+ * service needs it only for chains of a user's own public listener that do not speak HTTP.
  */
-export function buildCallerSans(view: ProxyView): readonly SubjectAltNameMatcher[] {
+export function buildCallerSans(view: ProxyView): readonly SubjectAltNameMatcher[] | undefined {
+  if (isHttp(view.inbound.protocol) && !textIn(view.config, 'envoy_public_listener_json')) return undefined;
   return callerSanMatchers(connectionsOnly(view.inbound.authorization), view.trustDomain);
 }
 
@@ -81,9 +82,10 @@ function upstreamResources(view: ProxyView, upstream: UpstreamView, note: Note):
   const written = note(userCluster(text, `envoy_cluster_json of ${upstream.name}`));
   const replaced = own.find(({ type }) => type === 'cluster');
   if (!written || !replaced) return own;
-  // Whatever the user calls it, chains and routes know it by its own name, and its transport stays mTLS.
+  // Our own chains know it by its own name; a listener of the user's own, by the user's. Either way its transport stays mTLS.
+  const name = (upstream.settings.envoy_listener_json && written.name) || replaced.name;
   const { transport_socket } = replaced.body as Cluster;
-  return own.map((resource) => (resource === replaced ? { ...resource, body: { ...written, name: resource.name, transport_socket } } : resource));
+  return own.map((resource) => (resource === replaced ? clusterResource({ ...written, name, transport_socket }) : resource));
 }
 
 function transparentResources(view: ProxyView, listens: boolean): EnvoyResource[] {

@@ -17,10 +17,10 @@ const VALIDITY = { notBefore: new Date('2020-01-01'), notAfter: new Date('2060-0
 
 /** Issues certificates of one trust domain that stand up to verification. */
 export class ScratchAuthority {
-  readonly #keys: CryptoKeyPair;
+  readonly #keys: webcrypto.CryptoKeyPair;
   readonly #root: x509.X509Certificate;
 
-  private constructor(keys: CryptoKeyPair, root: x509.X509Certificate) {
+  private constructor(keys: webcrypto.CryptoKeyPair, root: x509.X509Certificate) {
     this.#keys = keys;
     this.#root = root;
   }
@@ -76,7 +76,7 @@ export async function dumpProxy(topology: Topology, id: string, authority: Scrat
 
 async function secretsOf(view: ProxyView, authority: ScratchAuthority): Promise<EnvoyResource[]> {
   const roots = [authority.rootPem];
-  return [buildRootsSecret(roots), buildCallersSecret(roots, buildCallerSans(view)), buildLeafSecret(await authority.leaf(view.spiffeId))];
+  return [buildRootsSecret(roots), buildCallersSecret(roots, buildCallerSans(view) ?? []), buildLeafSecret(await authority.leaf(view.spiffeId))];
 }
 
 /** Through the encoding that goes over the wire. */
