@@ -1,0 +1,54 @@
+import type { Problem } from '../problem.ts';
+import type { EntryOfKind } from '../schema/config-entry.ts';
+import { problemIn, type Referenced } from './references.ts';
+
+/** Source: Consul 1.22's Envoy extensions. */
+const EXTENSIONS = ['builtin/lua', 'builtin/ext-authz', 'builtin/property-override', 'builtin/wasm', 'builtin/otel-access-logging', 'builtin/aws/lambda'];
+
+type Defaults = EntryOfKind<'proxy-defaults'> | EntryOfKind<'service-defaults'>;
+
+/** References and settings that are taken but have no effect. */
+export function checkOtherReferences(mesh: Referenced): Problem[] {
+  const entries = mesh.configEntries;
+  const defaults: Defaults[] = [...entries.ofKind('proxy-defaults'), ...entries.ofKind('service-defaults')];
+  return [
+    ...defaults.flatMap((entry) => [...checkPermissive(entry, mesh), ...checkExtensions(entry)]),
+    ...[...entries.ofKind('http-route'), ...entries.ofKind('tcp-route')].flatMap((entry) => checkParents(entry, mesh)),
+    ...entries.ofKind('service-intentions').flatMap(checkEnterprise),
+  ];
+}
+
+function checkPermissive(entry: Defaults, { configEntries }: Referenced): Problem[] {
+  if (entry.mutual_tls_mode !== 'permissive' || configEntries.get('mesh', 'mesh')?.allow_enabling_permissive_mutual_tls) return [];
+  const message = 'permissive mutual TLS is not allowed in this mesh, so it stays strict';
+  const hint = 'set allow_enabling_permissive_mutual_tls in the mesh entry';
+  return [problemIn(entry, ['mutual_tls_mode'], 'warning', 'permissive-not-allowed', message, hint)];
+}
+
+function checkExtensions(entry: Defaults): Problem[] {
+  return entry.envoy_extensions.flatMap(({ name }, index) => {
+    if (EXTENSIONS.includes(name)) return [];
+    const message = `there is no Envoy extension "${name}"`;
+    return [problemIn(entry, ['envoy_extensions', index, 'name'], 'warning', 'unknown-extension', message, `one of ${EXTENSIONS.join(', ')}`)];
+  });
+}
+
+function checkParents(entry: EntryOfKind<'http-route'> | EntryOfKind<'tcp-route'>, { configEntries }: Referenced): Problem[] {
+  return entry.parents.flatMap(({ kind, name, section_name }, index) => {
+    if (kind !== undefined && kind !== 'api-gateway') return [];
+    const gateway = configEntries.get('api-gateway', name);
+    const isKnown = gateway && (!section_name || gateway.listeners.some((listener) => listener.name === section_name));
+    if (isKnown) return [];
+    const what = gateway ? `the api-gateway "${name}" has no listener "${section_name}"` : `there is no api-gateway "${name}"`;
+    const path = ['parents', index, gateway ? 'section_name' : 'name'];
+    return [problemIn(entry, path, 'warning', 'unknown-gateway', what, 'the route is bound to nothing until there is')];
+  });
+}
+
+function checkEnterprise(entry: EntryOfKind<'service-intentions'>): Problem[] {
+  return entry.sources.flatMap(({ sameness_group }, index) => {
+    if (!sameness_group) return [];
+    const message = 'sameness groups are a feature of Consul Enterprise: this source matches nobody';
+    return [problemIn(entry, ['sources', index, 'sameness_group'], 'warning', 'without-effect', message, 'leave it out')];
+  });
+}
