@@ -26,7 +26,7 @@ function checkRoutable(entry: Entry, entries: ConfigEntries): Problem[] {
   if (protocolByEntries(entries, entry.name) !== 'tcp') return [];
   const message = `"${entry.name}" speaks tcp, which has no requests to ${entry.kind === 'service-splitter' ? 'split' : 'route'}`;
   const hint = `write a service-defaults entry for "${entry.name}" with protocol http, http2 or grpc`;
-  return [problemIn(entry, ['kind'], 'error', 'needs-http', message, hint)];
+  return [problemIn(entry, ['kind'], { severity: 'error', code: 'chain-needs-http', message, hint })];
 }
 
 function checkSubset(entry: Entry, target: Target, entries: ConfigEntries): Problem[] {
@@ -37,7 +37,7 @@ function checkSubset(entry: Entry, target: Target, entries: ConfigEntries): Prob
   const known = Object.keys(subsets);
   const hint = known.length > 0 ? `it has ${known.join(', ')}` : `define it in a service-resolver entry for "${service}"`;
   const path = [...target.path, 'service_subset'];
-  return [problemIn(entry, path, 'error', 'unknown-subset', `the service "${service}" has no subset "${subset}"`, hint)];
+  return [problemIn(entry, path, { severity: 'error', code: 'unknown-subset', message: `the service "${service}" has no subset "${subset}"`, hint })];
 }
 
 /** Source: Consul forgets the subset when a redirect leads to another service without naming one. */
@@ -59,7 +59,14 @@ function checkProtocol(entry: Entry, { service, path }: Target, entries: ConfigE
   const other = protocolByEntries(entries, service);
   if (own === other) return [];
   const message = `"${entry.name}" speaks ${own}, but "${service}" speaks ${other}`;
-  return [problemIn(entry, [...path, 'service'], 'warning', 'protocol-mismatch', message, 'give both the same protocol in their service-defaults')];
+  return [
+    problemIn(entry, [...path, 'service'], {
+      severity: 'warning',
+      code: 'chain-protocol-mismatch',
+      message,
+      hint: 'give both the same protocol in their service-defaults',
+    }),
+  ];
 }
 
 function checkCircle(entry: Entry, entries: ConfigEntries): Problem[] {
@@ -69,7 +76,7 @@ function checkCircle(entry: Entry, entries: ConfigEntries): Problem[] {
     if (!next) return [];
     if (next === entry.name && path.length > 1) {
       const message = `redirects go in a circle: ${[...path, next].join(' → ')}`;
-      return [problemIn(entry, ['redirect', 'service'], 'error', 'circular-redirect', message, 'let one of them be the service itself')];
+      return [problemIn(entry, ['redirect', 'service'], { severity: 'error', code: 'chain-circular', message, hint: 'let one of them be the service itself' })];
     }
     if (path.includes(next)) return [];
     path.push(next);

@@ -30,7 +30,7 @@ function checkProviders(entry: EntryOfKind<'service-intentions'>, { configEntrie
       const known = configEntries.ofKind('jwt-provider').map((provider) => provider.name);
       const hint = known.length > 0 ? `there are ${known.join(', ')}` : `write a jwt-provider entry "${name}"`;
       const at = [...path, 'providers', index, 'name'];
-      return [problemIn(entry, at, 'error', 'unknown-jwt-provider', `there is no jwt-provider "${name}"`, hint)];
+      return [problemIn(entry, at, { severity: 'error', code: 'unknown-jwt-provider', message: `there is no jwt-provider "${name}"`, hint })];
     }),
   );
 }
@@ -41,10 +41,12 @@ function checkTcp(entry: EntryOfKind<'service-intentions'>): Problem[] {
   const problems = entry.sources.flatMap((source, index) => {
     if (source.permissions.length === 0) return [];
     const message = `"${entry.name}" speaks tcp, so permissions for HTTP deny "${source.name}" altogether`;
-    return [problemIn(entry, ['sources', index, 'permissions'], 'warning', 'permissions-on-tcp', message, hint)];
+    return [problemIn(entry, ['sources', index, 'permissions'], { severity: 'warning', code: 'intention-needs-http', message, hint })];
   });
   if (entry.jwt) {
-    problems.push(problemIn(entry, ['jwt'], 'warning', 'permissions-on-tcp', `"${entry.name}" speaks tcp, which carries no tokens`, hint));
+    problems.push(
+      problemIn(entry, ['jwt'], { severity: 'warning', code: 'intention-needs-http', message: `"${entry.name}" speaks tcp, which carries no tokens`, hint }),
+    );
   }
   return problems;
 }

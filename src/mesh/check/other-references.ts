@@ -22,14 +22,21 @@ function checkPermissive(entry: Defaults, { configEntries }: Referenced): Proble
   if (entry.mutual_tls_mode !== 'permissive' || configEntries.get('mesh', 'mesh')?.allow_enabling_permissive_mutual_tls) return [];
   const message = 'permissive mutual TLS is not allowed in this mesh, so it stays strict';
   const hint = 'set allow_enabling_permissive_mutual_tls in the mesh entry';
-  return [problemIn(entry, ['mutual_tls_mode'], 'warning', 'permissive-not-allowed', message, hint)];
+  return [problemIn(entry, ['mutual_tls_mode'], { severity: 'warning', code: 'permissive-not-allowed', message, hint })];
 }
 
 function checkExtensions(entry: Defaults): Problem[] {
   return entry.envoy_extensions.flatMap(({ name }, index) => {
     if (EXTENSIONS.includes(name)) return [];
     const message = `there is no Envoy extension "${name}"`;
-    return [problemIn(entry, ['envoy_extensions', index, 'name'], 'warning', 'unknown-extension', message, `one of ${EXTENSIONS.join(', ')}`)];
+    return [
+      problemIn(entry, ['envoy_extensions', index, 'name'], {
+        severity: 'warning',
+        code: 'unknown-extension',
+        message,
+        hint: `one of ${EXTENSIONS.join(', ')}`,
+      }),
+    ];
   });
 }
 
@@ -41,7 +48,7 @@ function checkParents(entry: EntryOfKind<'http-route'> | EntryOfKind<'tcp-route'
     if (isKnown) return [];
     const what = gateway ? `the api-gateway "${name}" has no listener "${section_name}"` : `there is no api-gateway "${name}"`;
     const path = ['parents', index, gateway ? 'section_name' : 'name'];
-    return [problemIn(entry, path, 'warning', 'unknown-gateway', what, 'the route is bound to nothing until there is')];
+    return [problemIn(entry, path, { severity: 'warning', code: 'unknown-gateway', message: what, hint: 'the route is bound to nothing until there is' })];
   });
 }
 
@@ -49,6 +56,6 @@ function checkEnterprise(entry: EntryOfKind<'service-intentions'>): Problem[] {
   return entry.sources.flatMap(({ sameness_group }, index) => {
     if (!sameness_group) return [];
     const message = 'sameness groups are a feature of Consul Enterprise: this source matches nobody';
-    return [problemIn(entry, ['sources', index, 'sameness_group'], 'warning', 'without-effect', message, 'leave it out')];
+    return [problemIn(entry, ['sources', index, 'sameness_group'], { severity: 'warning', code: 'without-effect', message, hint: 'leave it out' })];
   });
 }

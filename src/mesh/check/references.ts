@@ -1,5 +1,5 @@
 import type { ConfigEntries } from '../mesh.ts';
-import { type Place, type Problem, placeWithin, type Severity } from '../problem.ts';
+import { type Place, type Problem, placeWithin } from '../problem.ts';
 import type { ValuePath } from '../schema/parser.ts';
 
 /** What the checks of references look at: the entries of a mesh. */
@@ -11,11 +11,7 @@ export interface Referenced {
 export function problemIn(
   entry: { readonly kind: string; readonly name: string; readonly place?: Place },
   path: ValuePath,
-  severity: Severity,
-  code: string,
-  message: string,
-  hint: string,
+  problem: Pick<Problem, 'severity' | 'code' | 'message' | 'hint'>,
 ): Problem {
-  const place = placeWithin(entry.place, path) ?? { object: `${entry.kind}/${entry.name}` };
-  return { code, severity, message, place, hint };
+  return { ...problem, place: placeWithin(entry.place, path) ?? { object: `${entry.kind}/${entry.name}` } };
 }

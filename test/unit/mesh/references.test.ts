@@ -18,9 +18,9 @@ describe('routers and splitters', () => {
   const splitter = { kind: 'service-splitter', name: 'api', splits: [{ weight: 60 }, { weight: 40, service: 'b' }] };
 
   test('need HTTP', () => {
-    expect(defects(router, splitter)).toEqual(['error needs-http at "kind": "service-router"', 'error needs-http at "kind": "service-splitter"']);
+    expect(defects(router, splitter)).toEqual(['error chain-needs-http at "kind": "service-router"', 'error chain-needs-http at "kind": "service-splitter"']);
     expect(defects({ kind: 'proxy-defaults', name: 'global', config: { protocol: 'http' } }, router, splitter)).toEqual([]);
-    expect(defects(http('api'), router)).toEqual(['warning protocol-mismatch at "service": "admin"']);
+    expect(defects(http('api'), router)).toEqual(['warning chain-protocol-mismatch at "service": "admin"']);
   });
 
   test('have weights that add up to 100', () => {
@@ -52,7 +52,7 @@ describe('subsets', () => {
 
 test('redirects must end somewhere', () => {
   const to = (name: string, service: string) => ({ kind: 'service-resolver', name, redirect: { service } });
-  expect(defects(to('a', 'b'), to('b', 'a'))).toEqual(['error circular-redirect at "service": "b"', 'error circular-redirect at "service": "a"']);
+  expect(defects(to('a', 'b'), to('b', 'a'))).toEqual(['error chain-circular at "service": "b"', 'error chain-circular at "service": "a"']);
   expect(defects(to('a', 'a'))).toEqual(['error redirect-to-itself at "service": "a"']);
 });
 
@@ -61,7 +61,7 @@ describe('intentions', () => {
 
   test('with permissions need HTTP', () => {
     const entry = intention({ sources: [{ name: 'web', permissions: [rule] }] });
-    expect(defects(entry)).toEqual(['warning permissions-on-tcp at "permissions": [']);
+    expect(defects(entry)).toEqual(['warning intention-needs-http at "permissions": [']);
     expect(defects(entry, http('api', 'grpc'))).toEqual([]);
   });
 
