@@ -37,6 +37,7 @@ export interface ProxyStatus {
 }
 
 export interface ProxyDetails extends ProxyStatus {
+  readonly datacenter: string;
   /** What `adsum redirect-traffic --proxy-id` needs. Absent when the proxy is not registered. */
   readonly redirect?: RedirectSettings;
 }

@@ -13,7 +13,7 @@ import { CliError, UsageError } from './cli-error.ts';
 import type { CliIo } from './cli-io.ts';
 import { isLoopbackHost, parseHostPort } from './host-port.ts';
 import { loggerFor } from './log-options.ts';
-import type { ServeOptions } from './serve.ts';
+import type { ServeOptions } from './serve-options.ts';
 
 /** `adsum serve`: starts everything and returns when it is told to end. */
 export async function runServe(options: ServeOptions, command: Command, io: CliIo): Promise<void> {

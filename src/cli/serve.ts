@@ -1,17 +1,6 @@
 import type { Command } from 'commander';
 import type { CliIo } from './cli-io.ts';
-
-export interface ServeOptions {
-  mesh: string[];
-  grpc: string;
-  tlsCert?: string;
-  tlsKey?: string;
-  insecurePlaintext?: boolean;
-  admin: string;
-  dns: string;
-  dnsRecursor: string[];
-  dataDir?: string;
-}
+import type { ServeOptions } from './serve-options.ts';
 
 export function registerServe(program: Command, io: CliIo): void {
   const repeat = (value: string, before: string[]) => [...before, value];

@@ -47,7 +47,8 @@ export function createAdminApi(parts: { reconciler: Reconciler; loader: MeshLoad
       const instance = registration(id, node);
       const status = statuses().find((one) => one.id === id && (node === undefined || one.node === undefined || one.node === node));
       if (!status) return undefined;
-      return instance ? { ...status, redirect: redirectOf(topology(), instance) } : status;
+      const { datacenter } = topology();
+      return { ...status, datacenter, ...(instance ? { redirect: redirectOf(topology(), instance) } : {}) };
     },
     proxyConfig(id, node) {
       const instance = registration(id, node);

@@ -1,0 +1,12 @@
+/** The flags of `adsum serve` as they were given. */
+export interface ServeOptions {
+  mesh: string[];
+  grpc: string;
+  tlsCert?: string;
+  tlsKey?: string;
+  insecurePlaintext?: boolean;
+  admin: string;
+  dns: string;
+  dnsRecursor: string[];
+  dataDir?: string;
+}
