@@ -177,6 +177,9 @@ export function required<Schema extends z.ZodType>(field: z.ZodOptional<Schema>)
   return field.unwrap();
 }
 
+/** The type of fields that the documentation mentions once and not in every table. */
+export const ENTERPRISE_TYPE = 'enterprise';
+
 /** Namespaces and partitions exist in Consul Enterprise only; here there is `default` and nothing else. */
 export function enterpriseOnly(what: string) {
   return z
@@ -185,7 +188,7 @@ export function enterpriseOnly(what: string) {
       error: (issue) => `${what} ${JSON.stringify(issue.input)}: only "default" exists`,
       params: { code: 'enterprise-only', hint: `${what}s are a feature of Consul Enterprise; leave the key out` },
     })
-    .meta({ description: `Only \`default\`: ${what}s are a feature of Consul Enterprise.`, default: 'default' })
+    .meta({ description: `Only \`default\`: ${what}s are a feature of Consul Enterprise.`, default: 'default', type: ENTERPRISE_TYPE })
     .optional();
 }
 

@@ -9,7 +9,7 @@ const remoteKeys = section('Keys fetched by Envoy.', {
   fetch_asynchronously: flag('Fetch before the first request; the listener waits for it.'),
   use_sni: flag('Send the host of the URL as SNI.'),
   retry_policy: section('Trying again after a failed fetch.', {
-    num_retries: integer('How often.', { default: '1' }),
+    num_retries: integer('How often.', { default: '0' }),
     retry_policy_back_off: section('How long to wait.', {
       base_interval: duration('Before the first attempt.', { default: '1s' }),
       max_interval: duration('At most.', { default: 'ten times the first' }),
