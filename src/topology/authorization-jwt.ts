@@ -22,7 +22,7 @@ export interface ResolvedJwtChecks {
 export function resolveJwtChecks(requirement: Intention['jwt'], known: ReadonlyMap<string, JwtProvider>): ResolvedJwtChecks {
   const checks: JwtCheck[] = [];
   const providers: JwtProvider[] = [];
-  const defects: string[] = [];
+  const defects: string[] = requirement?.providers.length === 0 ? ['a token is asked for, but of no jwt-provider'] : [];
   for (const { name, verify_claims: claims } of requirement?.providers ?? []) {
     const provider = known.get(name);
     const defect = provider ? jwtProviderDefect(provider) : 'does not exist';

@@ -1,3 +1,4 @@
+import { regexFault } from '../mesh/check/regex.ts';
 import type { Problem } from '../mesh/problem.ts';
 import type { EntryOfKind } from '../mesh/schema/config-entry.ts';
 import { type JwtCheck, type JwtProvider, resolveJwtChecks } from './authorization-jwt.ts';
@@ -43,7 +44,7 @@ export interface AuthorizationInput {
  * Resolves who may call `destination`.
  *
  * Whatever cannot be enforced denies, with a problem that says so: permissions and tokens on a service whose protocol is not HTTP,
- * a JWT provider that does not exist or has no keys.
+ * a JWT provider that does not exist or has no keys, a regular expression that Envoy would refuse together with its whole listener.
  */
 export function resolveAuthorization(index: IntentionIndex, destination: string, input: AuthorizationInput): Authorization {
   const problems: Problem[] = [];
@@ -57,6 +58,14 @@ export function resolveAuthorization(index: IntentionIndex, destination: string,
   return { defaultAction: index.defaultPolicy, sources, jwtProviders: [...used.values()], problems };
 }
 
+/**
+ * Does any permission look at paths? Then requests must reach RBAC in one form: a path that the application takes for another one
+ * than RBAC would otherwise get around them.
+ */
+export function looksAtPaths({ sources }: Authorization): boolean {
+  return sources.some(({ permissions }) => permissions.some(({ http }) => http?.path_exact || http?.path_prefix || http?.path_regex));
+}
+
 interface ResolvedSource {
   readonly source: AuthorizedSource;
   readonly jwtProviders: readonly JwtProvider[];
@@ -64,7 +73,7 @@ interface ResolvedSource {
 }
 
 function resolveForTcp(intention: Intention, destination: string): ResolvedSource {
-  const needsRequests = intention.action === 'l7' || (intention.action === 'allow' && (intention.jwt?.providers.length ?? 0) > 0);
+  const needsRequests = intention.action === 'l7' || (intention.action === 'allow' && intention.jwt !== undefined);
   const source: AuthorizedSource = {
     name: intention.source,
     action: intention.action === 'allow' && !needsRequests ? 'allow' : 'deny',
@@ -73,29 +82,40 @@ function resolveForTcp(intention: Intention, destination: string): ResolvedSourc
   };
   if (!needsRequests) return { source, jwtProviders: [], problems: [] };
   const what = intention.action === 'l7' ? 'permissions look' : 'a JWT looks';
-  const problem = problemOf(intention, {
-    code: 'intention-needs-http',
-    message: `${callerName(intention)} is denied: its ${what} at requests, but the protocol of ${destination} is tcp`,
-    hint: `set protocol http in service-defaults/${destination}, or use an action`,
-  });
+  const problem = problemOf(
+    intention,
+    'intention-needs-http',
+    `${callerName(intention)} is denied: its ${what} at requests, but the protocol of ${destination} is tcp`,
+    `set protocol http in service-defaults/${destination}, or use an action`,
+  );
   return { source, jwtProviders: [], problems: [problem] };
 }
 
 function resolveForHttp(intention: Intention, { jwtProviders }: AuthorizationInput): ResolvedSource {
   const top = resolveJwtChecks(intention.jwt, jwtProviders);
   const permissions = intention.permissions.map((permission) => ({ permission, resolved: resolveJwtChecks(permission.jwt, jwtProviders) }));
-  const problems = [top, ...permissions.map(({ resolved }) => resolved)]
-    .flatMap(({ defects }) => defects)
-    .map((defect) =>
-      problemOf(intention, { code: 'jwt-provider-unusable', message: `${callerName(intention)}: ${defect}, so what asks for its token is denied` }),
-    );
+  const jwtDefects = [top, ...permissions.map(({ resolved }) => resolved)].flatMap(({ defects }) => defects);
+  const regexDefects = intention.permissions.flatMap(({ http }) => regexDefectsOf(http));
+  const denied = top.defects.length > 0 || regexDefects.length > 0;
   const source: AuthorizedSource = {
     name: intention.source,
-    action: top.defects.length > 0 ? 'deny' : intention.action,
-    permissions: top.defects.length > 0 ? [] : permissions.map(({ permission, resolved }) => resolvePermission(permission, resolved)),
+    action: denied ? 'deny' : intention.action,
+    permissions: denied ? [] : permissions.map(({ permission, resolved }) => resolvePermission(permission, resolved)),
     jwt: top.checks,
   };
+  const problems = [
+    ...jwtDefects.map((defect) => problemOf(intention, 'unknown-jwt-provider', `${callerName(intention)}: ${defect}, so what asks for the token is denied`)),
+    ...regexDefects.map((defect) => problemOf(intention, 'invalid-regex', `${callerName(intention)} is denied: ${defect}`)),
+  ];
   return { source, jwtProviders: [...permissions.flatMap(({ resolved }) => resolved.providers), ...top.providers], problems };
+}
+
+function regexDefectsOf(http: IntentionPermission['http']): string[] {
+  const patterns = [http?.path_regex, ...(http?.header ?? []).map(({ regex }) => regex)];
+  return patterns.flatMap((pattern) => {
+    const fault = pattern ? regexFault(pattern) : undefined;
+    return fault ? [`${pattern}: ${fault}`] : [];
+  });
 }
 
 /** A denial needs no token: to ask for one would let those in who have none. */
@@ -108,6 +128,7 @@ function callerName({ source }: Intention): string {
   return source === ANY_SERVICE ? 'every caller' : source;
 }
 
-function problemOf(intention: Intention, problem: Omit<Problem, 'severity' | 'place'>): Problem {
-  return { ...problem, severity: 'error', place: intention.place ?? { object: `service-intentions/${intention.destination}` } };
+function problemOf(intention: Intention, code: string, message: string, hint?: string): Problem {
+  const place = intention.place ?? { object: `service-intentions/${intention.destination}` };
+  return { code, severity: 'error', message, place, ...(hint && { hint }) };
 }
