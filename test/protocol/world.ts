@@ -42,17 +42,22 @@ export function messageName(type: ResourceType): string {
   return RESOURCE_TYPES[type].slice('type.googleapis.com/'.length);
 }
 
-/** Snapshots out of shorthand. */
+/** Snapshots out of shorthand; the same shorthand gives the very same snapshot. */
 export function snapshotMaker(): (state: State) => Snapshot {
   const cache = new ResourceCache();
+  const made = new Map<string, Snapshot>();
   let previous: Snapshot | undefined;
   return (state) => {
+    const key = JSON.stringify(state);
+    const known = made.get(key);
+    if (known) return known;
     const resources = Object.entries(state).flatMap(([type, named]) =>
       Object.entries(named).map(
         ([name, tag]) => [type as ResourceType, cache.intern(type as ResourceType, name, bodyOf(type as ResourceType, name, tag))] as const,
       ),
     );
     previous = buildSnapshot(resources, previous);
+    made.set(key, previous);
     return previous;
   };
 }
