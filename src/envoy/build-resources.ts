@@ -4,12 +4,14 @@ import type {
   envoy_config_listener_v3_Listener as Listener,
   envoy_extensions_transport_sockets_tls_v3_SubjectAltNameMatcher as SubjectAltNameMatcher,
 } from '../proto/generated/types.ts';
+import type { Authorization } from '../topology/authorization.ts';
 import { isHttp } from '../topology/proxy-settings.ts';
 import type { ProxyView, UpstreamView } from '../topology/proxy-view.ts';
 import { callerSanMatchers } from './caller-sans.ts';
 import { buildDestinationClusters, buildDestinationRoutes } from './destination.ts';
 import { connectionsOnly, securePublicListener, userCluster, userListener, userTracing } from './escape-hatch.ts';
 import { buildExposedListener, exposedCluster } from './exposed-listener.ts';
+import { applyExtensions } from './extensions/apply-extensions.ts';
 import type { Tracing } from './http-connection-manager.ts';
 import { buildJwksCluster } from './jwt-authn.ts';
 import { buildExposedCluster, buildLocalAppCluster } from './local-cluster.ts';
@@ -54,8 +56,15 @@ export function buildResources(view: ProxyView, traits: EnvoyTraits): BuiltResou
     ...view.upstreams.flatMap((upstream) => upstreamListeners(view, upstream, tracing, note)),
     ...view.upstreams.flatMap((upstream) => upstreamRoutes(view, upstream)),
   ];
-  return { resources: oncePerName(resources), problems };
+  const extended = applyExtensions(oncePerName(resources), view, traits);
+  note({ problems: extended.problems });
+  if (!extended.unguarded) return { resources: oncePerName(extended.resources), problems };
+  // Without what was to guard it, the application is closed to everybody.
+  const closed = buildResources({ ...view, inbound: { ...view.inbound, authorization: NOBODY, permissivePort: undefined }, envoyExtensions: [] }, traits);
+  return { resources: closed.resources, problems };
 }
+
+const NOBODY: Authorization = { defaultAction: 'deny', sources: [], jwtProviders: [], problems: [] };
 
 /**
  * Who may finish the TLS handshake of a tcp service, for the `callers` secret. Undefined where nothing refers to that secret: an HTTP

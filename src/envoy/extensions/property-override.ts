@@ -1,0 +1,112 @@
+import { RESOURCE_TYPES, type ResourceType } from '../../cache/resource.ts';
+import type { ExtensionArguments } from '../../mesh/schema/extension-arguments.ts';
+import { encodeUnknown, ProtoJsonError } from '../../proto/codec.ts';
+import { chainClusters } from '../chain-cluster.ts';
+import { DENIED, LOCAL_APP, passthroughClusterName } from '../names.ts';
+import type { EnvoyResource } from '../resource.ts';
+import { ExtensionError, type ExtensionInput } from './extension.ts';
+import { type Direction, directionOf } from './listeners.ts';
+
+type Patch = ExtensionArguments<'builtin/property-override'>['patches'][number];
+type Fields = Readonly<Record<string, unknown>>;
+
+/** Sets or clears single fields of resources, by their names in Envoy's API. */
+export function applyPropertyOverride({ patches }: ExtensionArguments<'builtin/property-override'>, { resources, view }: ExtensionInput): EnvoyResource[] {
+  const services = servicesByResource(view);
+  return resources.map((resource) => {
+    const matching = patches.filter((patch) => matches(patch, resource, services));
+    if (matching.length === 0) return resource;
+    const body = matching.reduce((patched: Fields, patch) => applyPatch(patched, patch), resource.body as Fields);
+    checkAgainstApi(resource.type, body);
+    return { ...resource, body };
+  });
+}
+
+const TYPES: Readonly<Record<Patch['resource_filter']['resource_type'], ResourceType>> = {
+  cluster: 'cluster',
+  'cluster-load-assignment': 'endpoint',
+  listener: 'listener',
+  route: 'route',
+};
+
+function matches({ resource_filter: filter }: Patch, resource: EnvoyResource, services: ReadonlyMap<string, ReadonlySet<string>>): boolean {
+  if (TYPES[filter.resource_type] !== resource.type || sideOf(resource) !== filter.traffic_direction) return false;
+  if (filter.services.length === 0) return true;
+  const own = services.get(`${resource.type}/${resource.name}`);
+  return filter.services.some(({ name }) => own?.has(name));
+}
+
+/** What is adsum's own, and refuses, is nobody's to change. */
+function sideOf(resource: EnvoyResource): Direction | undefined {
+  if (resource.type === 'listener') return directionOf(resource);
+  if (resource.type !== 'cluster') return 'outbound';
+  if (resource.name === DENIED) return undefined;
+  return resource.name === LOCAL_APP || resource.name.startsWith('exposed_cluster_') ? 'inbound' : 'outbound';
+}
+
+/** `<type>/<name>` of a resource → the upstream services it is there for. */
+function servicesByResource(view: ExtensionInput['view']): ReadonlyMap<string, ReadonlySet<string>> {
+  const services = new Map<string, Set<string>>();
+  const add = (key: string, service: string) => services.set(key, (services.get(key) ?? new Set()).add(service));
+  for (const { name, service, route, listener } of view.upstreams) {
+    add(`route/${name}`, service);
+    if (listener) add(`listener/${name}:${'port' in listener ? `${listener.address}:${listener.port}` : listener.socketPath}`, service);
+    if (route.type !== 'chain') continue;
+    for (const cluster of chainClusters(route.chain)) {
+      for (const type of ['cluster', 'endpoint'] as const) {
+        add(`${type}/${cluster.name}`, service);
+        if (cluster.type === 'target') add(`${type}/${cluster.name}`, cluster.target.service);
+      }
+    }
+  }
+  for (const { sni, service } of view.transparent?.directDials ?? []) add(`cluster/${passthroughClusterName(sni)}`, service);
+  return services;
+}
+
+function applyPatch(body: Fields, { op, path, value }: Patch): Fields {
+  const names = path.replace(/^\/+/, '').split('/');
+  if (names.includes('')) throw new ExtensionError(`the path ${JSON.stringify(path)} names no field`);
+  if (op === 'remove') return setField(body, names, undefined, path);
+  if (value === undefined || value === null) throw new ExtensionError(`${path}: add needs a value`);
+  return setField(body, names, isFields(value) && isDurationFields(value) ? duration(Number(value.seconds ?? 0), Number(value.nanos ?? 0)) : value, path);
+}
+
+/** `value` undefined clears the field. Messages on the way come into being, as the API's paths do not ask whether they are there. */
+function setField(fields: Fields, [name = '', ...rest]: readonly string[], value: unknown, path: string): Fields {
+  const [next] = rest;
+  if (next === undefined) return { ...fields, [name]: value };
+  const current = fields[name];
+  if (Array.isArray(current)) throw new ExtensionError(`${path}: ${name} is a list, whose members cannot be named`);
+  if (value === undefined && current === undefined) return fields;
+  // Durations are one text in JSON and two fields in the API.
+  if (rest.length === 1 && (next === 'seconds' || next === 'nanos') && !isFields(current))
+    return { ...fields, [name]: withDurationField(current, next, Number(value ?? 0)) };
+  return { ...fields, [name]: setField(isFields(current) ? current : {}, rest, value, path) };
+}
+
+function withDurationField(current: unknown, field: 'seconds' | 'nanos', value: number): string {
+  const [, seconds = '0', fraction = ''] = /^(-?\d+)(?:\.(\d+))?s$/.exec(typeof current === 'string' ? current : '') ?? [];
+  return field === 'seconds' ? duration(value, Number(fraction.padEnd(9, '0'))) : duration(Number(seconds), value);
+}
+
+function duration(seconds: number, nanos: number): string {
+  return nanos === 0 ? `${seconds}s` : `${seconds}.${String(nanos).padStart(9, '0')}s`;
+}
+
+function isDurationFields(value: Fields): boolean {
+  const names = Object.keys(value);
+  return names.length > 0 && names.every((name) => name === 'seconds' || name === 'nanos');
+}
+
+function isFields(value: unknown): value is Fields {
+  return typeof value === 'object' && value !== null && !Array.isArray(value);
+}
+
+function checkAgainstApi(type: ResourceType, body: Fields): void {
+  try {
+    encodeUnknown(RESOURCE_TYPES[type].slice('type.googleapis.com/'.length), body);
+  } catch (error) {
+    if (error instanceof ProtoJsonError) throw new ExtensionError(error.message);
+    throw error;
+  }
+}
