@@ -16,14 +16,26 @@ export interface MeshFile {
 /** The top level of a mesh file. Nodes and entries are parsed one by one, so that a defect in one hides none in another. */
 export const meshFileSchema = z.strictObject({
   description: text('For people.'),
-  datacenter: text('The name of the datacenter.', { default: 'dc1' }),
-  trust_domain: text('The domain of all SPIFFE IDs.', { default: 'made once and kept in the data dir' }),
+  datacenter: pattern(/^[A-Za-z0-9_-]{1,63}$/, 'a datacenter has letters, digits, "-" and "_"')
+    .meta({ description: 'The datacenter.', default: 'dc1' })
+    .optional(),
+  trust_domain: pattern(/^[a-z0-9._-]{1,255}$/, 'a trust domain has lower-case letters, digits, ".", "-" and "_"')
+    .meta({ description: 'The domain of all SPIFFE IDs.', default: 'made once and kept in the data dir' })
+    .optional(),
   default_intention_policy: oneOf(['allow', 'deny'], 'What holds where no intention does.', { default: 'deny' }),
   nodes: z.array(z.unknown()).meta({ description: 'The machines and the services on them.' }).default([]),
   config_entries: z.array(z.unknown()).meta({ description: 'What `consul config write` takes.' }).default([]),
   virtual_ips: z.record(z.string(), z.string()).meta({ description: 'Service → its virtual IP, pinned.' }).default({}),
   manual_virtual_ips: z.record(z.string(), z.array(z.string())).meta({ description: 'Service → virtual IPs managed elsewhere.' }).default({}),
 });
+
+/** Both become part of every SPIFFE ID and SNI. */
+function pattern(allowed: RegExp, hint: string) {
+  return z.string().refine((value) => allowed.test(value), {
+    error: (issue) => `${JSON.stringify(issue.input)} is not a valid name`,
+    params: { code: 'invalid-name', hint },
+  });
+}
 
 const parseTopLevel = parserOf(meshFileSchema);
 const parseNode = parserOf(nodeDefinition);

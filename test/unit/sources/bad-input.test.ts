@@ -64,6 +64,8 @@ const cases: Record<string, [text: string, expected: string[]]> = {
   'an address nobody can reach': [node('      - name: web\n        address: 0.0.0.0\n'), ['a.yaml:6 invalid-address']],
   'a node without an address': ['nodes: [{ name: vm }]', ['a.yaml:1 missing-field']],
   'a name that is none': [node('      - name: we b\n'), ['a.yaml:5 invalid-name']],
+  'a datacenter that is no part of a host name': ['datacenter: dc.1', ['a.yaml:1 invalid-name']],
+  'a trust domain that is no domain': ['trust_domain: spiffe://x', ['a.yaml:1 invalid-name']],
   'a namespace': [node('      - name: web\n        namespace: team-a\n'), ['a.yaml:6 enterprise-only']],
   'an upstream without a listener': [
     node(
