@@ -30,7 +30,7 @@ function buildHttpMatch(http: AuthorizedPermission['http']): Permission {
   return allPermissions([
     ...pathMatches(http),
     ...http.header.map((header): Permission => ({ header: buildHeaderMatcher(header) })),
-    ...(http.methods.length > 0 ? [{ header: { name: ':method', string_match: { safe_regex: { regex: http.methods.join('|') } } } }] : []),
+    ...(http.methods.length > 0 ? [{ header: { name: ':method', string_match: { safe_regex: { regex: http.methods.join('|').toUpperCase() } } } }] : []),
   ]);
 }
 

@@ -51,7 +51,7 @@ function stringMatcher({ exact, regex, prefix, suffix }: StringCondition): Strin
   return suffix ? { suffix } : undefined;
 }
 
-/** Methods are one expression over the pseudo-header, as Consul writes them. */
+/** Methods are one expression over the pseudo-header, in upper case however they are written, as in Consul. */
 function methodMatcher(methods: readonly string[]): HeaderMatcher[] {
-  return methods.length > 0 ? [{ name: ':method', string_match: { safe_regex: { regex: methods.join('|') } } }] : [];
+  return methods.length > 0 ? [{ name: ':method', string_match: { safe_regex: { regex: methods.join('|').toUpperCase() } } }] : [];
 }

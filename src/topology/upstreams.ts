@@ -35,7 +35,7 @@ export function resolveUpstreams(topology: Topology, proxy: Instance, settings: 
     if (upstream) byName.set(upstream.name, upstream);
   };
   for (const explicit of proxy.proxy?.upstreams ?? []) {
-    const name = nameOf(topology, explicit);
+    const name = nameOf(explicit);
     if (byName.has(name)) problems.push(duplicateUpstream(proxy, name));
     else add(resolveExplicit(topology, proxy, settings, explicit, callable));
   }
@@ -76,15 +76,16 @@ function resolveExplicit(
   callable: ReadonlySet<string>,
 ): ResolvedUpstream {
   const service = explicit.destination_name;
-  const name = nameOf(topology, explicit);
+  const name = nameOf(explicit);
   const settings = resolveUpstreamSettings(topology.mesh, proxy.proxy?.destination_service_name ?? '', service, explicit);
   const listener = listenerOf(explicit);
   if (explicit.destination_type === 'prepared_query') {
     const protocol = parseProtocol(settings.protocol) ?? 'tcp';
     return { upstream: { name, service, protocol, settings, route: { type: 'prepared-query' }, listener, virtualAddresses: [] }, problems: [] };
   }
-  // Captured traffic to its virtual addresses reaches it as well, unless nothing lets this proxy call it.
-  const captured = !isElsewhere(topology, explicit) && (callable.has(service) || (proxySettings.mode === 'transparent' && !listener));
+  // Captured traffic to its virtual addresses reaches it as well, unless nothing lets this proxy call it. An upstream that names a
+  // datacenter, be it this one, stands beside the one that captured traffic goes to.
+  const captured = !explicit.datacenter && (callable.has(service) || (proxySettings.mode === 'transparent' && !listener));
   const virtualAddresses = captured ? virtualAddressesOf(topology, service) : [];
   return viewOf(topology, proxySettings, explicit.datacenter || topology.datacenter, { name, service, settings, listener, virtualAddresses });
 }
@@ -97,13 +98,8 @@ function viewOf(topology: Topology, proxySettings: ProxySettings, datacenter: st
   return { upstream: { ...upstream, protocol, route }, problems };
 }
 
-function nameOf(topology: Topology, explicit: Upstream): string {
-  const datacenter = isElsewhere(topology, explicit) ? explicit.datacenter : undefined;
-  return upstreamName({ type: explicit.destination_type ?? 'service', name: explicit.destination_name, ...(datacenter && { datacenter }) });
-}
-
-function isElsewhere(topology: Topology, { datacenter }: Upstream): boolean {
-  return Boolean(datacenter) && datacenter !== topology.datacenter;
+function nameOf({ destination_type: type = 'service', destination_name: name, datacenter }: Upstream): string {
+  return upstreamName({ type, name, ...(datacenter && { datacenter }) });
 }
 
 function overridesOf(settings: UpstreamSettings, proxySettings: ProxySettings): ChainOverrides {
