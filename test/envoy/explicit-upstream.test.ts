@@ -29,7 +29,7 @@ describeLab('an explicit upstream on localhost', () => {
     const { app } = shop.web;
     shop.mesh.setIntention('api', [{ name: 'web', action: 'deny' }]);
     for (const target of [{ host: '127.0.0.1', port: 9191 }, { host: 'api.virtual.consul' }]) {
-      await app.pollHttp({ ...target, wantStatus: 403, sinceMs: Date.now() });
+      await app.pollHttp({ ...target, wantRefusal: true, sinceMs: Date.now() });
     }
     shop.mesh.setIntention('api', [{ name: 'web', action: 'allow' }]);
     for (const target of [{ host: '127.0.0.1', port: 9191 }, { host: 'api.virtual.consul' }]) {

@@ -96,11 +96,13 @@ async function requestOnce({ host, port = 80, path = '/', method = 'GET', header
 }
 
 /** Requests again and again on new connections until the outcome is the wanted one; `afterMs` counts from `sinceMs` (epoch). */
-async function pollHttp({ wantStatus, wantError = false, bodyHas, sinceMs, deadlineMs = 20_000, pauseMs = 1, ...request }) {
+async function pollHttp({ wantStatus, wantRefusal = false, bodyHas, sinceMs, deadlineMs = 20_000, pauseMs = 1, ...request }) {
   const end = Date.now() + deadlineMs;
   for (;;) {
     const outcome = await requestOnce(request);
-    const fits = wantError ? outcome.error !== undefined : outcome.status === wantStatus && (bodyHas === undefined || outcome.body.includes(bodyHas));
+    // The caller's sidecar closes the connection, the destination's says 403; a timeout is no refusal.
+    const refused = outcome.status === 403 || ['ECONNRESET', 'ECONNREFUSED'].includes(outcome.error);
+    const fits = wantRefusal ? refused : outcome.status === wantStatus && (bodyHas === undefined || outcome.body.includes(bodyHas));
     if (fits) return { ...outcome, afterMs: Date.now() - sinceMs };
     if (Date.now() > end) throw new Error(`the last outcome was ${JSON.stringify(outcome)}`);
     await new Promise((done) => setTimeout(done, pauseMs));
@@ -168,11 +170,16 @@ async function pollTcp({ want, sinceMs, deadlineMs = 20_000, pauseMs = 1, ...req
   const end = Date.now() + deadlineMs;
   for (;;) {
     const outcome = await exchangeOnce(request);
-    const refused = outcome.received === '' && ['fin', 'error', 'closed'].includes(outcome.end);
+    const refused = isNothing(outcome.received) && ['fin', 'error', 'closed'].includes(outcome.end);
     if (want === 'bytes' ? outcome.received !== '' : refused) return { ...outcome, afterMs: Date.now() - sinceMs };
     if (Date.now() > end) throw new Error(`the last outcome was ${JSON.stringify(outcome)}`);
     await new Promise((done) => setTimeout(done, pauseMs));
   }
+}
+
+/** No byte of an application: at most one alert, with which the sidecar ends a conversation that is no TLS. */
+function isNothing(received) {
+  return received === '' || (received.startsWith('\x15\x03') && received.length === 7);
 }
 
 /** A connection that stays open between commands. */

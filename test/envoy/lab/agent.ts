@@ -113,7 +113,7 @@ export class Agent extends LabProcess {
   }
 
   /** Requests until the wanted outcome; `afterMs` is the time from `sinceMs` to it. */
-  pollHttp(request: HttpRequest & { wantStatus?: number; wantError?: boolean; bodyHas?: string; sinceMs: number; deadlineMs?: number }) {
+  pollHttp(request: HttpRequest & { wantStatus?: number; wantRefusal?: boolean; bodyHas?: string; sinceMs: number; deadlineMs?: number }) {
     return this.#call<HttpOutcome & { afterMs: number }>('pollHttp', request);
   }
 

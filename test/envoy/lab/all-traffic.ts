@@ -1,18 +1,23 @@
 import { expect } from 'vitest';
 import type { Traffic, TrafficKind } from './agent.ts';
 import type { Shop } from './shop.ts';
-
-const kinds: [TrafficKind, { host: string; port?: number }][] = [
-  ['http', { host: 'api.virtual.consul' }],
-  ['http-keepalive', { host: 'api.virtual.consul' }],
-  ['tcp', { host: 'ledger.virtual.consul', port: 9000 }],
-  ['tcp-long', { host: 'ledger.virtual.consul', port: 9000 }],
-];
+import type { Host } from './world.ts';
 
 /** web calls api and ledger all the time: new HTTP connections, a kept-alive one, new TCP connections, one that stays open. */
-export async function startAllTraffic(shop: Shop) {
+export async function startAllTraffic({ web }: Shop) {
+  // By address: a name may not resolve while the control plane, whose DNS it is, is away.
+  const [api = '', ledger = ''] = await Promise.all(['api', 'ledger'].map((name) => virtualIp(web, name)));
+  const http = { host: api, headers: { host: 'api.virtual.consul' } };
+  const tcp = { host: ledger, port: 9000 };
   const running: [TrafficKind, Traffic][] = [];
-  for (const [kind, target] of kinds) running.push([kind, await shop.web.app.startTraffic(kind, { ...target, pauseMs: 4 })]);
+  for (const [kind, target] of [
+    ['http', http],
+    ['http-keepalive', http],
+    ['tcp', tcp],
+    ['tcp-long', tcp],
+  ] as const) {
+    running.push([kind, await web.app.startTraffic(kind, { ...target, pauseMs: 4 })]);
+  }
   return {
     /** Ends the traffic. Connections that should have stayed open must be the first ones still. */
     async expectNoFailures(): Promise<void> {
@@ -24,4 +29,10 @@ export async function startAllTraffic(shop: Shop) {
       }
     },
   };
+}
+
+async function virtualIp(host: Host, service: string): Promise<string> {
+  const { answers, error } = await host.app.resolve(`${service}.virtual.consul`);
+  if (typeof answers[0] !== 'string') throw new Error(`no virtual IP of ${service}: ${error}`);
+  return answers[0];
 }

@@ -2,7 +2,7 @@ import { chmodSync, chownSync, mkdirSync, renameSync, writeFileSync } from 'node
 import path from 'node:path';
 import type { Agent } from './agent.ts';
 import { adsumProgram } from './envoy-binary.ts';
-import { eventually } from './eventually.ts';
+import { eventually, Hopeless } from './eventually.ts';
 import { LabProcess } from './process.ts';
 
 /** The user of the control plane: neither root nor an application. */
@@ -64,7 +64,7 @@ export class ControlPlane {
     const command = [process.execPath, adsumProgram, 'serve', '--mesh', this.meshFile, '--data-dir', this.dataDir, ...listen, ...this.#flags];
     this.#process = new LabProcess(this.#namespace, controlUid, command);
     await eventually(async () => {
-      if (this.#process?.hasEnded) throw new Error(`adsum serve has ended:\n${this.output}`);
+      if (this.#process?.hasEnded) throw new Hopeless(`adsum serve has ended:\n${this.output}`);
       const outcome = await this.#agent.http({ host: '127.0.0.1', port: adminPort, path: '/readyz' });
       if (outcome.status !== 200) throw new Error(`/readyz: ${outcome.status ?? outcome.error} ${outcome.body ?? ''}\n${this.output}`);
     });

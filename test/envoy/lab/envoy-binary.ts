@@ -5,8 +5,8 @@ import { whyNoNamespaces } from './network.ts';
 
 export { type EnvoyBinary, findDefaultEnvoy, findEnvoy, findOnPath, release } from '../../../scripts/envoy-binary.mjs';
 
-/** The command a user would run; built before the tests. */
-export const adsumProgram = fileURLToPath(new URL('../../../dist/main.js', import.meta.url));
+/** The command a user would run; built before the tests. ADSUM_PROGRAM names another build. */
+export const adsumProgram = process.env.ADSUM_PROGRAM ?? fileURLToPath(new URL('../../../dist/main.js', import.meta.url));
 
 /** What keeps the tests with real Envoys from running here, or undefined. */
 export function whyNoLab(version?: string): string | undefined {

@@ -5,6 +5,9 @@ export interface EventuallyOptions {
   everyMs?: number;
 }
 
+/** Thrown by an attempt when trying again cannot help. */
+export class Hopeless extends Error {}
+
 /** Tries until `attempt` does not throw and returns its value; at the deadline its last error is thrown. */
 export async function eventually<T>(attempt: () => Promise<T> | T, { deadlineMs = 20_000, everyMs = 15 }: EventuallyOptions = {}): Promise<T> {
   const end = Date.now() + deadlineMs;
@@ -12,7 +15,7 @@ export async function eventually<T>(attempt: () => Promise<T> | T, { deadlineMs 
     try {
       return await attempt();
     } catch (error) {
-      if (Date.now() > end) throw error;
+      if (Date.now() > end || error instanceof Hopeless) throw error;
     }
     await new Promise((resolve) => setTimeout(resolve, everyMs));
   }

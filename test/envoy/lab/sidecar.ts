@@ -1,5 +1,5 @@
 import type { Agent } from './agent.ts';
-import { eventually } from './eventually.ts';
+import { eventually, Hopeless } from './eventually.ts';
 import { LabProcess } from './process.ts';
 
 const adminPort = 19_000;
@@ -22,7 +22,7 @@ export class Sidecar extends LabProcess {
   /** Waits for LIVE: every listener and cluster of the first configuration is there. */
   async ready(): Promise<void> {
     await eventually(async () => {
-      if (this.hasEnded) throw new Error(`Envoy has ended:\n${this.output}`);
+      if (this.hasEnded) throw new Hopeless(`Envoy has ended:\n${this.output}`);
       const state = await this.admin('/ready').catch((error: Error) => error.message);
       if (!state.startsWith('LIVE')) throw new Error(`Envoy is ${state}; its log:\n${this.output}`);
     });
