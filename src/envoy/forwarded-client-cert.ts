@@ -1,4 +1,4 @@
-import { typed } from '../proto/codec.ts';
+import { typed } from '../proto/typed.ts';
 import type {
   envoy_extensions_filters_network_http_connection_manager_v3_HttpConnectionManager as HttpConnectionManager,
   envoy_extensions_filters_network_http_connection_manager_v3_HttpFilter as HttpFilter,

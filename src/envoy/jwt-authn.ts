@@ -1,5 +1,5 @@
 import { isIP } from 'node:net';
-import { typed } from '../proto/codec.ts';
+import { typed } from '../proto/typed.ts';
 import type {
   envoy_config_cluster_v3_Cluster as Cluster,
   envoy_config_core_v3_DataSource as DataSource,

@@ -1,6 +1,6 @@
 import { isIP } from 'node:net';
 import type { Problem } from '../mesh/problem.ts';
-import { typed } from '../proto/codec.ts';
+import { typed } from '../proto/typed.ts';
 import type {
   envoy_config_listener_v3_FilterChain as FilterChain,
   envoy_config_listener_v3_FilterChainMatch as FilterChainMatch,

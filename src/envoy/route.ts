@@ -1,4 +1,4 @@
-import { typed } from '../proto/codec.ts';
+import { typed } from '../proto/typed.ts';
 import type {
   envoy_config_route_v3_RetryPolicy as RetryPolicy,
   envoy_config_route_v3_Route as Route,

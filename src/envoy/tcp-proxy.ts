@@ -1,4 +1,4 @@
-import { typed } from '../proto/codec.ts';
+import { typed } from '../proto/typed.ts';
 import type { envoy_config_listener_v3_Filter as Filter } from '../proto/generated/types.ts';
 import type { AccessLogs } from '../topology/proxy-settings.ts';
 import { buildFilterAccessLog } from './access-log.ts';

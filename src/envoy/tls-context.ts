@@ -1,4 +1,4 @@
-import { typed } from '../proto/codec.ts';
+import { typed } from '../proto/typed.ts';
 import type {
   envoy_extensions_transport_sockets_tls_v3_TlsParameters as TlsParameters,
   envoy_config_core_v3_TransportSocket as TransportSocket,

@@ -1,5 +1,5 @@
 import type { LoadBalancer } from '../mesh/schema/service-resolver.ts';
-import { typed } from '../proto/codec.ts';
+import { typed } from '../proto/typed.ts';
 import type {
   envoy_config_cluster_v3_CircuitBreakers as CircuitBreakers,
   envoy_config_cluster_v3_Cluster as Cluster,
