@@ -5,7 +5,7 @@ import type { Place, Problem } from '../mesh/problem.ts';
 import type { ConfigEntry } from '../mesh/schema/config-entry.ts';
 import { collectVirtualIps } from './collect-virtual-ips.ts';
 import { type ExpandedNode, expandNode } from './expand-node.ts';
-import type { ParsedFile, ParsedNode, Placed } from './mesh-file.ts';
+import type { ParsedFile, ParsedNode, Placed } from './parse-mesh-file.ts';
 
 /** What a source found: the mesh, unless there are errors, and everything that is wrong. */
 export interface MeshResult {

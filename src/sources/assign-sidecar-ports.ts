@@ -1,6 +1,6 @@
 import { type Problem, placeWithin } from '../mesh/problem.ts';
 import type { ServiceDefinition } from '../mesh/schema/service.ts';
-import type { Placed } from './mesh-file.ts';
+import type { Placed } from './parse-mesh-file.ts';
 
 /** Consul's defaults of `ports.sidecar_min_port` and `sidecar_max_port`. */
 const FIRST_SIDECAR_PORT = 21_000;

@@ -2,7 +2,7 @@ import { isAddress } from '../mesh/check/address.ts';
 import { type Place, type Problem, placeWithin } from '../mesh/problem.ts';
 import type { Defect, ValuePath } from '../mesh/schema/parser.ts';
 import type { CheckSettings, ServiceDefinition, SidecarProxy } from '../mesh/schema/service.ts';
-import type { Placed } from './mesh-file.ts';
+import type { Placed } from './parse-mesh-file.ts';
 
 /** What a Consul agent refuses of a service definition, beyond what its schema says. */
 export function checkService({ value: service, place }: Placed<ServiceDefinition>): Problem[] {

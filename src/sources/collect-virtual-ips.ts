@@ -2,7 +2,7 @@ import ipaddr from 'ipaddr.js';
 import { isIpAddress } from '../mesh/check/address.ts';
 import type { Problem } from '../mesh/problem.ts';
 import { NAME_PATTERN } from '../mesh/schema/field.ts';
-import type { ParsedFile, Placed } from './mesh-file.ts';
+import type { ParsedFile, Placed } from './parse-mesh-file.ts';
 
 type Assignment = Placed<readonly [service: string, address: string]>;
 

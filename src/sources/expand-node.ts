@@ -4,7 +4,7 @@ import type { CheckSettings, NodeDefinition, ServiceDefinition, SidecarProxy } f
 import { assignSidecarPorts } from './assign-sidecar-ports.ts';
 import { checkService } from './check-service.ts';
 import { mergeNodes } from './merge-nodes.ts';
-import type { ParsedNode, Placed } from './mesh-file.ts';
+import type { ParsedNode, Placed } from './parse-mesh-file.ts';
 
 /** A node's instances as a Consul agent would have registered them, and what is wrong with them. */
 export interface ExpandedNode {

@@ -2,7 +2,7 @@ import { isAddress } from '../mesh/check/address.ts';
 import { type Problem, placeWithin } from '../mesh/problem.ts';
 import type { NodeDefinition } from '../mesh/schema/service.ts';
 import { missingStatus } from './check-service.ts';
-import type { ParsedNode } from './mesh-file.ts';
+import type { ParsedNode } from './parse-mesh-file.ts';
 
 /** Entries of the same node, which may stand in several files: their checks add up, what they say twice must agree. */
 export function mergeNodes(parts: readonly ParsedNode[]): { readonly node: NodeDefinition; readonly problems: readonly Problem[] } {

@@ -1,6 +1,7 @@
 import { assembleMesh, type MeshResult } from './assemble-mesh.ts';
 import { type ExpandedNode, expandNode } from './expand-node.ts';
-import { type MeshFile, type ParsedFile, type ParsedNode, parseMeshFile } from './mesh-file.ts';
+import type { MeshFile } from './mesh-file.ts';
+import { type ParsedFile, type ParsedNode, parseMeshFile } from './parse-mesh-file.ts';
 
 /** Parses mesh files into a mesh. Pure: what has errors is no mesh, and says why. */
 export function parseMeshFiles(files: readonly MeshFile[]): MeshResult {

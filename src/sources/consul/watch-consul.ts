@@ -1,0 +1,68 @@
+import type { Clock } from '../../runtime/clock.ts';
+import { afterAnswer, afterFailure, type BlockingQuery, FIRST_QUERY } from './blocking-query.ts';
+import { type ConsulAnswer, type ConsulClient, ConsulError } from './consul-client.ts';
+
+export interface WatchOptions {
+  readonly client: ConsulClient;
+  readonly path: string;
+  readonly query?: Readonly<Record<string, string>>;
+  readonly clock: Clock;
+  /** 0 ≤ x < 1. */
+  readonly random: () => number;
+  readonly signal: AbortSignal;
+  /** Something new, or the same after a failure. */
+  readonly onAnswer: (answer: ConsulAnswer) => void;
+  /** Called for every answer and every failure: whether Consul speaks to this watch. */
+  readonly onHealth: (failure: ConsulError | undefined) => void;
+}
+
+/**
+ * How long Consul holds a query when nothing changes. Shorter than the usual five minutes, so that a connection whose other end
+ * has vanished is noticed within a minute; a watch costs two requests a minute.
+ */
+const WAIT_S = 30;
+/** Consul adds up to a sixteenth of the wait as jitter; the rest is for the network and a slow server. */
+const TIMEOUT_MS = (WAIT_S + WAIT_S / 16) * 1000 + 8_000;
+
+/** Follows one path of Consul's HTTP API until the signal. Never throws. */
+export async function watchConsul(options: WatchOptions): Promise<void> {
+  const { client, clock, signal } = options;
+  let query: BlockingQuery = FIRST_QUERY;
+  while (!signal.aborted) {
+    let delayMs: number;
+    try {
+      const answer = await client.request({
+        path: options.path,
+        query: { ...options.query, ...(query.index > 0 ? { index: query.index, wait: `${WAIT_S}s` } : {}) },
+        timeoutMs: TIMEOUT_MS,
+        signal,
+      });
+      if (answer.filteredByAcl) throw new ConsulError(`the token may not read all of ${options.path}; see the policy in docs/consul.md`, { status: 403 });
+      if (!answer.knownLeader) throw new ConsulError('the Consul server that answers knows no leader', { status: 500 });
+      const next = afterAnswer(query, answer.index, clock.now());
+      ({ query, delayMs } = next);
+      if (next.fresh) options.onAnswer(answer);
+      options.onHealth(undefined);
+    } catch (error) {
+      if (signal.aborted) return;
+      if (!(error instanceof ConsulError)) throw error;
+      ({ query, delayMs } = afterFailure(query, options.random(), error.retryAfterMs));
+      options.onHealth(error);
+    }
+    await pause(clock, delayMs, signal);
+  }
+}
+
+/** Resolves after that time, or when the signal is aborted. */
+export function pause(clock: Clock, delayMs: number, signal: AbortSignal): Promise<void> {
+  if (delayMs <= 0 || signal.aborted) return Promise.resolve();
+  return new Promise((resolve) => {
+    const done = () => {
+      cancel();
+      signal.removeEventListener('abort', done);
+      resolve();
+    };
+    const cancel = clock.after(delayMs, done);
+    signal.addEventListener('abort', done, { once: true });
+  });
+}
