@@ -136,7 +136,7 @@ describe('RBAC', () => {
           expect(rbacAllows(rules, sent)).toBe(intentionsAllow(list, defaultPolicy, caller, destination, sent));
         },
       ),
-      { numRuns: 2000 },
+      { numRuns: 600 },
     );
   });
 
@@ -154,7 +154,7 @@ describe('RBAC', () => {
         const rules = rulesOf(buildNetworkRbac(authorization, TRUST_DOMAIN).typed_config);
         expect(rbacAllows(rules, { identity, path: '', method: '', headers: {}, tokens: {} })).toBe(expected);
       }),
-      { numRuns: 1000 },
+      { numRuns: 300 },
     );
   });
 });
