@@ -9,7 +9,7 @@ import { lazyLocator, problemOf, readMeshDocument } from './mesh-document.ts';
 import type { MeshFile } from './mesh-file.ts';
 
 /** The top level of a mesh file. Nodes and entries are parsed one by one, so that a defect in one hides none in another. */
-export const meshFileSchema = z.strictObject({
+const meshFileSchema = z.strictObject({
   description: text('For people.'),
   datacenter: pattern(/^[A-Za-z0-9_-]{1,63}$/, 'a datacenter has letters, digits, "-" and "_"')
     .meta({ description: 'The datacenter.', default: 'dc1' })

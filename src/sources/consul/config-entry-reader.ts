@@ -1,0 +1,74 @@
+import type { Problem } from '../../mesh/problem.ts';
+import { type ConfigEntry, type ConfigEntryKind, isConfigEntryKind } from '../../mesh/schema/config-entry.ts';
+import { parseConfigEntry } from '../../mesh/schema/parse-config-entry.ts';
+import { parseTolerantly } from './parse-tolerantly.ts';
+
+/** Kinds that decide what a sidecar is given. Those of gateways other than terminating ones and of peering do not. */
+export const WATCHED_KINDS = [
+  'proxy-defaults',
+  'service-defaults',
+  'service-intentions',
+  'service-router',
+  'service-splitter',
+  'service-resolver',
+  'mesh',
+  'jwt-provider',
+  'terminating-gateway',
+] as const satisfies readonly ConfigEntryKind[];
+
+interface Known {
+  readonly source: string;
+  readonly entry: ConfigEntry | undefined;
+  readonly problems: readonly Problem[];
+}
+
+export interface ReadEntries {
+  readonly entries: readonly ConfigEntry[];
+  readonly problems: readonly Problem[];
+}
+
+/** Turns Consul's config entries into ours. What has not changed is the same object again; what cannot be read keeps its last form. */
+export class ConfigEntryReader {
+  #known = new Map<string, Known>();
+
+  /** @param raw all entries, of all kinds */
+  read(raw: readonly unknown[]): ReadEntries {
+    const now = new Map<string, Known>();
+    for (const item of raw) {
+      const identity = identityOf(item);
+      if (!identity) continue;
+      const key = `${identity.kind}/${identity.name}`;
+      const before = this.#known.get(key);
+      const source = JSON.stringify(item);
+      now.set(key, before?.source === source ? before : { source, ...readEntry(item, key, before?.entry) });
+    }
+    this.#known = now;
+    const known = [...now.values()];
+    return { entries: known.flatMap(({ entry }) => entry ?? []), problems: known.flatMap(({ problems }) => problems) };
+  }
+}
+
+function readEntry(item: unknown, key: string, last: ConfigEntry | undefined): Omit<Known, 'source'> {
+  const { value, problems, incomplete } = parseTolerantly(parseConfigEntry, item, key);
+  const entry = value ? { ...value, place: { object: key } } : undefined;
+  // An intention read in part might allow more than is meant: without a rule that is understood nobody is let in.
+  if (key.startsWith('service-intentions/') && (!entry || incomplete)) return { entry: denyAll(key), problems: problems.map(denied) };
+  return { entry: entry ?? last, problems };
+}
+
+function denyAll(key: string): ConfigEntry {
+  const name = key.slice('service-intentions/'.length);
+  const { value } = parseConfigEntry({ kind: 'service-intentions', name, sources: [{ name: '*', action: 'deny' }] });
+  if (!value) throw new Error(`${key} cannot be denied`);
+  return { ...value, place: { object: key } };
+}
+
+function denied(problem: Problem): Problem {
+  return { ...problem, severity: 'error', hint: 'until adsum understands this entry it denies every caller it is about' };
+}
+
+function identityOf(item: unknown): { kind: ConfigEntryKind; name: string } | undefined {
+  if (typeof item !== 'object' || item === null) return undefined;
+  const { Kind, Name } = item as Record<string, unknown>;
+  return isConfigEntryKind(Kind) && typeof Name === 'string' ? { kind: Kind, name: Name } : undefined;
+}
