@@ -12,7 +12,11 @@ export function registerValidate(program: Command, io: CliIo): void {
     .action(async (options: { mesh: string[]; json?: boolean }) => {
       if (options.mesh.length === 0) throw new UsageError('validate needs --mesh PATH');
       const { readMeshFiles } = await import('../sources/read-mesh-files.ts'); // the schemas take a while to load
-      const { problems } = readMeshFiles(options.mesh);
+      const { checkDiscoveryChains } = await import('../topology/discovery-chain/check.ts');
+      const { mesh, problems: found } = readMeshFiles(options.mesh);
+      const known = new Set(found.map(({ code }) => code));
+      const ofChains = mesh ? checkDiscoveryChains(mesh.configEntries, mesh.datacenter).filter(({ code }) => !known.has(code)) : [];
+      const problems = [...found, ...ofChains];
       io.out(options.json ? `${JSON.stringify({ problems }, null, 2)}\n` : problems.map((problem) => `${formatProblem(problem)}\n`).join(''));
       const errors = problems.filter(({ severity }) => severity === 'error').length;
       if (errors > 0) throw new CliError(`${errors} error${errors === 1 ? '' : 's'} in the mesh`);

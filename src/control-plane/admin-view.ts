@@ -3,9 +3,9 @@ import { streamJson } from '../admin/stream-json.ts';
 import type { CertificateAuthority } from '../ca/certificate-authority.ts';
 import type { EnvoyResource } from '../envoy/resource.ts';
 import { type Instance, reachableAddress } from '../mesh/instance.ts';
+import { protocolByEntries } from '../mesh/service-protocol.ts';
 import type { StreamStatus } from '../server/stream-status.ts';
 import type { XdsServer } from '../server/xds-server.ts';
-import { serviceProtocol } from '../topology/discovery-chain/service-protocol.ts';
 import { resolveProxyView } from '../topology/proxy-view.ts';
 import { resolveRedirectSettings } from '../topology/redirect-settings.ts';
 import { findInstances, type Topology } from '../topology/topology.ts';
@@ -137,7 +137,7 @@ function summarise(topology: Topology): MeshSummary {
     default_intention_policy: topology.mesh.defaultIntentionPolicy,
     services: [...topology.callableServices].sort().map((name) => ({
       name,
-      protocol: serviceProtocol(topology.mesh.configEntries, name),
+      protocol: protocolByEntries(topology.mesh.configEntries, name),
       virtual_ips: virtualAddressesOf(topology, name),
       instances: topology.instancesOf(name).map((instance) => ({
         id: instance.id,

@@ -1,10 +1,10 @@
 import { isIP } from 'node:net';
 import { type Instance, reachableAddress } from '../mesh/instance.ts';
+import { parseInstanceFilter } from '../mesh/instance-filter/instance-filter.ts';
 import type { Problem } from '../mesh/problem.ts';
 import { type AddressRange, resolveDeniedRanges } from './denied-ranges.ts';
 import type { DestinationService } from './destinations.ts';
 import type { ChainTarget } from './discovery-chain/chain.ts';
-import { parseInstanceFilter } from './discovery-chain/filter.ts';
 import { type Endpoint, resolveEndpoints } from './endpoints.ts';
 import type { MeshSettings } from './mesh-settings.ts';
 import { serviceSni, serviceSpiffeId } from './names.ts';

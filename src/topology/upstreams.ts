@@ -1,9 +1,9 @@
 import type { Instance } from '../mesh/instance.ts';
+import { parseInstanceFilter } from '../mesh/instance-filter/instance-filter.ts';
 import type { Problem } from '../mesh/problem.ts';
 import type { Upstream } from '../mesh/schema/upstream.ts';
 import { chainOf } from './chains.ts';
 import type { ChainOverrides, ChainTarget, CompiledChain } from './discovery-chain/chain.ts';
-import { parseInstanceFilter } from './discovery-chain/filter.ts';
 import { type Endpoint, resolveEndpoints } from './endpoints.ts';
 import { ANY_SERVICE } from './intentions.ts';
 import { upstreamName } from './names.ts';

@@ -2,12 +2,12 @@ import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { chainClusters, tcpClusterOf } from '../../src/envoy/chain-cluster.ts';
 import { buildUpstreamRoutes, usesRds } from '../../src/envoy/route.ts';
+import { parseInstanceFilter } from '../../src/mesh/instance-filter/instance-filter.ts';
 import { ConfigEntries } from '../../src/mesh/mesh.ts';
 import { configEntrySchemas } from '../../src/mesh/schema/config-entry.ts';
 import { encode } from '../../src/proto/codec.ts';
 import { isHttpLike } from '../../src/topology/discovery-chain/chain.ts';
 import { compileDiscoveryChain } from '../../src/topology/discovery-chain/compile.ts';
-import { parseInstanceFilter } from '../../src/topology/discovery-chain/filter.ts';
 
 const SERVICES = ['a', 'b', 'c', 'd'] as const;
 const service = fc.constantFrom(...SERVICES);

@@ -1,10 +1,17 @@
+import { parseInstanceFilter } from '../instance-filter/instance-filter.ts';
 import { NAME_PATTERN } from '../schema/field.ts';
 import type { Defect, ValuePath } from '../schema/parser.ts';
 import type { LoadBalancer, ServiceResolver } from '../schema/service-resolver.ts';
 
 /** What Consul refuses of a service-resolver entry. */
 export function checkServiceResolver(entry: ServiceResolver): Defect[] {
-  return [...checkSubsets(entry), ...checkRedirect(entry), ...checkFailover(entry), ...(entry.load_balancer ? checkLoadBalancer(entry.load_balancer) : [])];
+  return [
+    ...checkSubsets(entry),
+    ...checkFilters(entry),
+    ...checkRedirect(entry),
+    ...checkFailover(entry),
+    ...(entry.load_balancer ? checkLoadBalancer(entry.load_balancer) : []),
+  ];
 }
 
 function checkSubsets({ subsets, default_subset }: ServiceResolver): Defect[] {
@@ -29,6 +36,14 @@ function checkSubsets({ subsets, default_subset }: ServiceResolver): Defect[] {
 
 function named(names: readonly string[]): string {
   return names.length > 0 ? `one of ${names.join(', ')}` : 'none';
+}
+
+function checkFilters({ subsets }: ServiceResolver): Defect[] {
+  return Object.entries(subsets).flatMap(([name, { filter = '' }]) => {
+    const { error } = parseInstanceFilter(filter);
+    if (error === undefined) return [];
+    return { code: 'invalid-filter', message: error, path: ['subsets', name, 'filter'], hint: 'write it as in: Service.Meta.version == v1' };
+  });
 }
 
 function checkRedirect(entry: ServiceResolver): Defect[] {

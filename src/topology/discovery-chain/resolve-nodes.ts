@@ -1,9 +1,9 @@
 import type { Problem } from '../../mesh/problem.ts';
 import type { ServiceResolver } from '../../mesh/schema/service-resolver.ts';
+import { protocolByEntries } from '../../mesh/service-protocol.ts';
 import { serviceSni } from '../names.ts';
 import type { ChainRequest, ChainTarget, MeshGatewayMode, ResolverNode } from './chain.ts';
 import { circularRedirect, externalConflict, peerUnsupported, protocolMismatch, unknownSubset } from './chain-problem.ts';
-import { serviceProtocol } from './service-protocol.ts';
 
 /** Consul's, where a resolver sets none. */
 const DEFAULT_CONNECT_TIMEOUT_MS = 5000;
@@ -58,7 +58,7 @@ export class ResolverNodes {
   }
 
   recordProtocol(service: string): void {
-    const protocol = serviceProtocol(this.#request.entries, service);
+    const protocol = protocolByEntries(this.#request.entries, service);
     this.protocol ??= protocol;
     if (this.protocol !== protocol) this.#report(protocolMismatch(this.#request.service, service, protocol, this.protocol));
   }

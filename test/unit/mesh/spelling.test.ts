@@ -59,7 +59,7 @@ const entry = fc.oneof(
   fc.record({
     kind: fc.constant('service-resolver'),
     name,
-    subsets: fc.dictionary(name, fc.record({ only_passing: fc.boolean(), filter: fc.string() }), { maxKeys: 3 }),
+    subsets: fc.dictionary(name, fc.record({ only_passing: fc.boolean(), filter: fc.constantFrom('', 'Service.Meta.Version == v1') }), { maxKeys: 3 }),
     failover: fc.constant({ '*': { targets: [{ service: 'other', service_subset: 'v1' }] } }),
     connect_timeout: fc.constantFrom('5s', 5_000_000_000),
   }),

@@ -1,4 +1,4 @@
-import type { Instance } from '../../mesh/instance.ts';
+import type { Instance } from '../instance.ts';
 import { type FilterComparison, type FilterExpression, type FilterOperator, FilterSyntaxError, parseFilterExpression } from './filter-expression.ts';
 import { FILTER_FIELDS, type FilterField, filterField } from './filter-fields.ts';
 

@@ -1,6 +1,6 @@
 import { describe, expect, test } from 'vitest';
-import type { Instance } from '../../../../src/mesh/instance.ts';
-import { parseInstanceFilter } from '../../../../src/topology/discovery-chain/filter.ts';
+import type { Instance } from '../../../src/mesh/instance.ts';
+import { parseInstanceFilter } from '../../../src/mesh/instance-filter/instance-filter.ts';
 
 const instance: Instance = {
   node: 'vm-1',

@@ -1,4 +1,4 @@
-import type { Instance } from '../../mesh/instance.ts';
+import type { Instance } from '../instance.ts';
 
 /** What a filter may look at: the catalog entry of an instance, by the names Consul gives its fields. */
 export type FilterField =
