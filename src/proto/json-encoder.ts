@@ -20,7 +20,7 @@ interface FieldWriter {
 }
 
 const LENGTH_DELIMITED = 2;
-const messageWriters = new Map<string, Write>();
+const messageWriters = new Map<protobuf.Type, Write>();
 
 /** @throws ProtoJsonError where `json` does not fit `type` */
 export function encodeMessage(type: protobuf.Type, json: unknown): Uint8Array {
@@ -30,14 +30,12 @@ export function encodeMessage(type: protobuf.Type, json: unknown): Uint8Array {
 }
 
 function writerOf(type: protobuf.Type): Write {
-  const name = type.fullName.slice(1);
-  const known = messageWriters.get(name);
-  if (known) return known;
-  // entered before it is worked out: messages refer to themselves
-  let write: Write = () => {};
-  messageWriters.set(name, (writer, value) => write(writer, value));
-  write = isWrapper(name) ? wrapperWriter(type) : (SPECIAL[name] ?? fieldsWriter(type, name));
-  messageWriters.set(name, write);
+  let write = messageWriters.get(type);
+  if (!write) {
+    const name = type.fullName.slice(1);
+    write = isWrapper(name) ? wrapperWriter(type) : (SPECIAL[name] ?? fieldsWriter(type, name));
+    messageWriters.set(type, write);
+  }
   return write;
 }
 
@@ -98,9 +96,11 @@ function mapWriter(field: protobuf.FieldBase, value: Write): Write {
 function valueWriter(field: protobuf.Field): Write {
   const type = field.resolvedType;
   if (!(type instanceof protobuf.Type)) return scalarWriter(field);
+  let message: Write | undefined; // found at first use, because messages contain themselves
   return (writer, value) => {
+    message ??= writerOf(type);
     writer.fork();
-    writerOf(type)(writer, value);
+    message(writer, value);
     writer.ldelim();
   };
 }
