@@ -23,6 +23,8 @@ const FIELDS: Readonly<Record<string, FilterField>> = {
   'Node.Node': text((instance) => instance.node),
   'Node.Address': text((instance) => instance.nodeAddress),
   'Node.Meta': { type: 'map', get: (instance) => instance.nodeMeta ?? {} },
+  // Of several checks only the worst is known here. Consul is content if any of them fits.
+  'Checks.Status': text((instance) => instance.health),
   'Service.Kind': text((instance) => instance.kind),
   'Service.ID': text((instance) => instance.id),
   'Service.Service': text((instance) => instance.service),

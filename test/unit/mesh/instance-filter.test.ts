@@ -44,6 +44,7 @@ describe('subset filters', () => {
     'Service.Tags is not empty and Service.Meta is not empty',
     'Service.Port == 21000 and Service.Weights.Passing != 1',
     'Service.Connect.Native == false',
+    'Checks.Status == passing',
     'Node.Meta.rack == r1 and Node.Node == "vm-1"',
     'Service.ID == x or Service.Kind == "connect-proxy"',
     // "and" binds tighter than "or".
