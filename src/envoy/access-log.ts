@@ -1,5 +1,5 @@
-import { typed } from '../proto/typed.ts';
 import type { envoy_config_accesslog_v3_AccessLog as AccessLog, envoy_config_core_v3_SubstitutionFormatString as LogFormat } from '../proto/generated/types.ts';
+import { typed } from '../proto/typed.ts';
 import type { AccessLogs } from '../topology/proxy-settings.ts';
 
 /** Logs of the requests or connections that a filter handles. */

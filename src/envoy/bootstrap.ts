@@ -1,10 +1,10 @@
-import { typed } from '../proto/typed.ts';
 import type {
   envoy_config_bootstrap_v3_Bootstrap as Bootstrap,
   envoy_config_cluster_v3_Cluster as Cluster,
   envoy_config_core_v3_Address as EnvoyAddress,
   envoy_config_core_v3_TransportSocket as TransportSocket,
 } from '../proto/generated/types.ts';
+import { typed } from '../proto/typed.ts';
 import { buildStatsTags } from './bootstrap-stats-tags.ts';
 
 /** Where the control plane is. `host` is an IP address or a DNS name. */

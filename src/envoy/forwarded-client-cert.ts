@@ -1,8 +1,8 @@
-import { typed } from '../proto/typed.ts';
 import type {
   envoy_extensions_filters_network_http_connection_manager_v3_HttpConnectionManager as HttpConnectionManager,
   envoy_extensions_filters_network_http_connection_manager_v3_HttpFilter as HttpFilter,
 } from '../proto/generated/types.ts';
+import { typed } from '../proto/typed.ts';
 
 /**
  * x-forwarded-client-cert tells the application who called. What a caller wrote there itself is thrown away: only what this

@@ -1,10 +1,10 @@
-import { typed } from '../proto/typed.ts';
 import type {
   envoy_config_listener_v3_Filter as Filter,
   envoy_extensions_filters_network_http_connection_manager_v3_HttpConnectionManager as HttpConnectionManager,
   envoy_extensions_filters_network_http_connection_manager_v3_HttpFilter as HttpFilter,
   envoy_config_route_v3_RouteConfiguration as RouteConfiguration,
 } from '../proto/generated/types.ts';
+import { typed } from '../proto/typed.ts';
 import type { AccessLogs, Protocol } from '../topology/proxy-settings.ts';
 import { buildFilterAccessLog } from './access-log.ts';
 

@@ -1,5 +1,4 @@
 import { isIP } from 'node:net';
-import { typed } from '../proto/typed.ts';
 import type {
   envoy_config_cluster_v3_Cluster as Cluster,
   envoy_config_core_v3_DataSource as DataSource,
@@ -10,6 +9,7 @@ import type {
   envoy_config_core_v3_RetryPolicy as RetryPolicy,
   envoy_extensions_transport_sockets_tls_v3_CertificateValidationContext as ValidationContext,
 } from '../proto/generated/types.ts';
+import { typed } from '../proto/typed.ts';
 import type { Authorization } from '../topology/authorization.ts';
 import { type JwtProvider, jwksAddress } from '../topology/authorization-jwt.ts';
 

@@ -1,6 +1,6 @@
 import { isIP } from 'node:net';
-import { typed } from '../proto/typed.ts';
 import type { envoy_config_cluster_v3_Cluster as Cluster } from '../proto/generated/types.ts';
+import { typed } from '../proto/typed.ts';
 import type { ExposedPath } from '../topology/exposed-paths.ts';
 import type { ProxyView } from '../topology/proxy-view.ts';
 import { pipeAddress, socketAddress } from './address.ts';

@@ -1,12 +1,12 @@
 import { isIP } from 'node:net';
 import type { Problem } from '../mesh/problem.ts';
-import { typed } from '../proto/typed.ts';
 import type {
   envoy_config_listener_v3_FilterChain as FilterChain,
   envoy_config_listener_v3_FilterChainMatch as FilterChainMatch,
   envoy_config_listener_v3_Listener as Listener,
   envoy_config_listener_v3_ListenerFilter as ListenerFilter,
 } from '../proto/generated/types.ts';
+import { typed } from '../proto/typed.ts';
 import { chainStatName, destinationClusterName } from '../topology/names.ts';
 import { isHttp } from '../topology/proxy-settings.ts';
 import type { ProxyView } from '../topology/proxy-view.ts';

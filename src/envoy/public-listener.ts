@@ -1,4 +1,3 @@
-import { typed } from '../proto/typed.ts';
 import type {
   envoy_config_listener_v3_Filter as Filter,
   envoy_config_listener_v3_FilterChain as FilterChain,
@@ -6,6 +5,8 @@ import type {
   envoy_extensions_filters_network_http_connection_manager_v3_HttpFilter as HttpFilter,
   envoy_config_listener_v3_Listener as Listener,
 } from '../proto/generated/types.ts';
+import { typed } from '../proto/typed.ts';
+import { looksAtPaths } from '../topology/authorization.ts';
 import { isHttp } from '../topology/proxy-settings.ts';
 import type { ProxyView } from '../topology/proxy-view.ts';
 import { buildListenerAccessLog } from './access-log.ts';
@@ -91,13 +92,19 @@ function forwardsCaller({ inbound, mesh }: ProxyView): boolean {
   return inbound.protocol !== 'grpc' && !mesh.sanitizeForwardedClientCert;
 }
 
-/** Requests in one form before intentions look at their paths; otherwise `/a/../secret` would not be `/secret`. */
-function requestNormalization({ mesh }: ProxyView): Partial<HttpConnectionManager> {
+/**
+ * Requests in one form before intentions look at their paths; otherwise `/a/../secret` would not be `/secret`. Where path rules decide, that
+ * includes `//secret` and `/a%2f..%2fsecret`, unless the mesh entry says otherwise.
+ */
+function requestNormalization({ mesh, inbound }: ProxyView): Partial<HttpConnectionManager> {
   const settings = mesh.requestNormalization;
+  const strict = looksAtPaths(inbound.authorization);
+  const mergeSlashes = settings?.merge_slashes ?? strict;
+  const escapedSlashes = settings?.path_with_escaped_slashes_action ?? (strict ? 'REJECT_REQUEST' : undefined);
   return {
     ...(!settings?.insecure_disable_path_normalization && { normalize_path: true }),
-    ...(settings?.merge_slashes && { merge_slashes: true }),
-    ...(settings?.path_with_escaped_slashes_action && { path_with_escaped_slashes_action: settings.path_with_escaped_slashes_action }),
+    ...(mergeSlashes && { merge_slashes: true }),
+    ...(escapedSlashes && { path_with_escaped_slashes_action: escapedSlashes }),
     ...(settings?.headers_with_underscores_action && {
       common_http_protocol_options: { headers_with_underscores_action: settings.headers_with_underscores_action },
     }),

@@ -16,20 +16,20 @@ type HeaderMatch = HttpMatch['header'][number];
  */
 export function buildPermissions(permissions: readonly AuthorizedPermission[], defaultAction: 'allow' | 'deny'): Permission[] {
   return permissions.flatMap((permission, position) => {
-    const matches = buildHttpMatch(permission.http);
+    const matches = buildHttpMatch(permission);
     const earlier = permissions.slice(0, position).reverse();
-    const first = allPermissions([matches, ...earlier.map(({ http }): Permission => ({ not_rule: buildHttpMatch(http) }))]);
+    const first = allPermissions([matches, ...earlier.map((other): Permission => ({ not_rule: buildHttpMatch(other) }))]);
     if (permission.jwt.length === 0) return permission.action === defaultAction ? [] : [first];
     const token = buildToken(permission.jwt);
     return defaultAction === 'deny' ? [allPermissions([first, token])] : [allPermissions([first, { not_rule: token }])];
   });
 }
 
-function buildHttpMatch(http: AuthorizedPermission['http']): Permission {
+function buildHttpMatch({ http, action }: AuthorizedPermission): Permission {
   if (!http) return { any: true };
   return allPermissions([
     ...pathMatches(http),
-    ...http.header.map((header): Permission => ({ header: buildHeaderMatcher(header) })),
+    ...http.header.map((header): Permission => ({ header: buildHeaderMatcher(header, action) })),
     ...(http.methods.length > 0 ? [{ header: { name: ':method', string_match: { safe_regex: { regex: http.methods.join('|').toUpperCase() } } } }] : []),
   ]);
 }
@@ -46,12 +46,14 @@ function pathMatches(http: HttpMatch): Permission[] {
   return path ? [{ url_path: { path } }] : [];
 }
 
-function buildHeaderMatcher(header: HeaderMatch): HeaderMatcher {
+/** Envoy does not match a header that is missing, inverted or not: `deny unless x-key is secret` would let requests without x-key in. */
+function buildHeaderMatcher(header: HeaderMatch, action: AuthorizedPermission['action']): HeaderMatcher {
   const text = headerText(header);
   return {
     name: header.name,
     ...(text ? { string_match: text } : { present_match: true }),
     ...(header.invert && { invert_match: true }),
+    ...(text && header.invert && action === 'deny' && { treat_missing_header_as_empty: true }),
   };
 }
 

@@ -1,4 +1,3 @@
-import { typed } from '../proto/typed.ts';
 import type {
   envoy_config_listener_v3_Filter as Filter,
   envoy_extensions_filters_network_http_connection_manager_v3_HttpFilter as HttpFilter,
@@ -6,6 +5,7 @@ import type {
   envoy_config_rbac_v3_Principal as Principal,
   envoy_config_rbac_v3_RBAC as Rbac,
 } from '../proto/generated/types.ts';
+import { typed } from '../proto/typed.ts';
 import type { Authorization, AuthorizedSource } from '../topology/authorization.ts';
 import { ANY_SERVICE } from '../topology/intentions.ts';
 import { buildPermissions } from './rbac-permission.ts';

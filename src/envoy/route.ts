@@ -1,10 +1,10 @@
-import { typed } from '../proto/typed.ts';
 import type {
   envoy_config_route_v3_RetryPolicy as RetryPolicy,
   envoy_config_route_v3_Route as Route,
   envoy_config_route_v3_RouteAction as RouteAction,
   envoy_config_route_v3_RouteConfiguration as RouteConfiguration,
 } from '../proto/generated/types.ts';
+import { typed } from '../proto/typed.ts';
 import { type ChainRoute, type CompiledChain, chainNode, isHttpLike, type ResolverNode, type SplitterNode } from '../topology/discovery-chain/chain.ts';
 import { envoyWeight } from '../topology/discovery-chain/flatten-splits.ts';
 import { chainClusterName } from './chain-cluster.ts';

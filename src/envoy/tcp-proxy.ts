@@ -1,5 +1,5 @@
-import { typed } from '../proto/typed.ts';
 import type { envoy_config_listener_v3_Filter as Filter } from '../proto/generated/types.ts';
+import { typed } from '../proto/typed.ts';
 import type { AccessLogs } from '../topology/proxy-settings.ts';
 import { buildFilterAccessLog } from './access-log.ts';
 

@@ -1,8 +1,8 @@
-import { typed } from '../proto/typed.ts';
 import type {
   envoy_extensions_transport_sockets_tls_v3_TlsParameters as TlsParameters,
   envoy_config_core_v3_TransportSocket as TransportSocket,
 } from '../proto/generated/types.ts';
+import { typed } from '../proto/typed.ts';
 import type { TlsSettings } from '../topology/mesh-settings.ts';
 import type { Protocol } from '../topology/proxy-settings.ts';
 import { SECRETS } from './names.ts';

@@ -1,10 +1,10 @@
 import type { LoadBalancer } from '../mesh/schema/service-resolver.ts';
-import { typed } from '../proto/typed.ts';
 import type {
   envoy_config_cluster_v3_CircuitBreakers as CircuitBreakers,
   envoy_config_cluster_v3_Cluster as Cluster,
   envoy_config_cluster_v3_OutlierDetection as OutlierDetection,
 } from '../proto/generated/types.ts';
+import { typed } from '../proto/typed.ts';
 import type { TlsSettings } from '../topology/mesh-settings.ts';
 import type { Protocol } from '../topology/proxy-settings.ts';
 import type { UpstreamSettings } from '../topology/upstream-settings.ts';

@@ -1,11 +1,11 @@
 import type { ExtensionArguments, StringMatchers } from '../../mesh/schema/extension-arguments.ts';
-import { typed } from '../../proto/typed.ts';
 import type {
   envoy_extensions_filters_http_ext_authz_v3_ExtAuthz as HttpExtAuthz,
   envoy_extensions_filters_http_ext_authz_v3_HttpService as HttpService,
   envoy_type_matcher_v3_ListStringMatcher as ListStringMatcher,
   envoy_extensions_filters_network_ext_authz_v3_ExtAuthz as NetworkExtAuthz,
 } from '../../proto/generated/types.ts';
+import { typed } from '../../proto/typed.ts';
 import { isHttp } from '../../topology/proxy-settings.ts';
 import { envoyDuration } from '../duration.ts';
 import type { EnvoyResource } from '../resource.ts';

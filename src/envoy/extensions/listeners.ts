@@ -1,10 +1,10 @@
 import type { InsertOptions } from '../../mesh/schema/extension-arguments.ts';
-import { typed } from '../../proto/typed.ts';
 import type {
   envoy_config_listener_v3_FilterChain as FilterChain,
   envoy_extensions_filters_network_http_connection_manager_v3_HttpConnectionManager as HttpConnectionManager,
   envoy_config_listener_v3_Listener as Listener,
 } from '../../proto/generated/types.ts';
+import { typed } from '../../proto/typed.ts';
 import { DENIED, PUBLIC_LISTENER } from '../names.ts';
 import type { EnvoyResource } from '../resource.ts';
 

@@ -1,11 +1,11 @@
 import type { ExtensionArguments } from '../../mesh/schema/extension-arguments.ts';
-import { typed } from '../../proto/typed.ts';
 import type {
   opentelemetry_proto_common_v1_AnyValue as AnyValue,
   envoy_extensions_access_loggers_grpc_v3_CommonGrpcAccessLogConfig as CommonConfig,
   opentelemetry_proto_common_v1_KeyValueList as KeyValueList,
   envoy_config_core_v3_RetryPolicy as RetryPolicy,
 } from '../../proto/generated/types.ts';
+import { typed } from '../../proto/typed.ts';
 import { envoyDuration } from '../duration.ts';
 import type { EnvoyResource } from '../resource.ts';
 import { clusterResource } from '../upstream-resources.ts';

@@ -1,10 +1,10 @@
 import type { ExtensionArguments } from '../../mesh/schema/extension-arguments.ts';
-import { typed } from '../../proto/typed.ts';
 import type {
   envoy_config_core_v3_AsyncDataSource as AsyncDataSource,
   envoy_extensions_wasm_v3_PluginConfig as PluginConfig,
   envoy_config_core_v3_RetryPolicy as RetryPolicy,
 } from '../../proto/generated/types.ts';
+import { typed } from '../../proto/typed.ts';
 import type { ProxyView } from '../../topology/proxy-view.ts';
 import { envoyDuration } from '../duration.ts';
 import type { EnvoyResource } from '../resource.ts';
