@@ -186,8 +186,12 @@ function clientInBackground(name, ...args) {
 }
 
 function finish(name, child) {
+  let complaint = '';
+  child.stderr.on('data', (chunk) => {
+    complaint += chunk;
+  });
   return new Promise((resolve, reject) => {
-    child.once('close', (code) => (code === 0 ? resolve() : reject(new Error(`the redirection of ${name} failed with status ${code}`))));
+    child.once('close', (code) => (code === 0 ? resolve() : reject(new Error(`the redirection of ${name} failed: ${complaint}`))));
   });
 }
 

@@ -1,7 +1,7 @@
 // Hosts as network namespaces on one bridge, and what is started in them. All names begin with `adsum-demo`; `removeMachine`
 // takes everything away again, also what an earlier, interrupted demo left behind.
 import { execFileSync, spawn, spawnSync } from 'node:child_process';
-import { existsSync, mkdirSync, openSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, openSync, readFileSync, rmdirSync, rmSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 
 const prefix = 'adsum-demo';
@@ -56,6 +56,11 @@ export function removeMachine() {
     rmSync(path.join('/etc/netns', name), { recursive: true, force: true });
   }
   rmSync(folder, { recursive: true, force: true });
+  try {
+    rmdirSync('/etc/netns');
+  } catch {
+    // Not there, or somebody else's files are in it.
+  }
   return names.length > 0;
 }
 
@@ -75,7 +80,7 @@ export function insideAs(name, uid, ...command) {
 
 /** Starts something whose output this process reads. */
 export function spawnInside(name, uid, ...command) {
-  return spawn('ip', ['netns', 'exec', namespaceOf(name), ...become(uid), ...command], { stdio: ['ignore', 'pipe', 'inherit'] });
+  return spawn('ip', ['netns', 'exec', namespaceOf(name), ...become(uid), ...command], { stdio: ['ignore', 'pipe', 'pipe'] });
 }
 
 /** Starts something that goes on; its output goes to a log, so that it can outlive this process. */
