@@ -4,7 +4,7 @@ import type { XdsRequest } from './messages.ts';
 import { changeSubscription, isRootType, subscriptionTo, WILDCARD, wants } from './subscription.ts';
 import {
   type Difference,
-  goesAlone,
+  firstTogether,
   type Held,
   type Permit,
   recordAnswer,
@@ -17,12 +17,6 @@ import {
 
 /** Keeps a response below the 4 MiB that gRPC libraries take by default. Envoy itself has no limit. */
 const MAX_RESPONSE_BYTES = 3 * 1024 * 1024;
-
-/**
- * How Envoy refuses a response as a whole, before it looks at its resources one by one: a field it does not know, a value out of
- * bounds. The words name the field but not the resource, and the good ones were thrown away with the bad one.
- */
-const REFUSED_UNREAD = /Proto constraint validation failed|has unknown fields|unknown field|Unable to (unpack|parse)|Didn't find a registered implementation/i;
 
 /** Source of the rules: xDS protocol, "Incremental xDS". */
 export function applyDeltaRequest(state: TypeState | undefined, request: XdsRequest, now: number): TypeState {
@@ -49,7 +43,7 @@ function applyFirst({ type, subscribe, initialVersions }: XdsRequest): TypeState
 
 /** Delta nonces only answer; whatever nonce a request carries, its subscriptions count. */
 function applyLater(before: TypeState, { nonce, error, subscribe, unsubscribe }: XdsRequest, now: number): TypeState {
-  const state = separate(before, recordAnswer(before, nonce, error, now), nonce);
+  const state = recordAnswer(before, nonce, error, now);
   if (subscribe.length === 0 && unsubscribe.length === 0) return state;
   const subscription = changeSubscription(state.subscription, subscribe, unsubscribe);
   const held = new Map(state.held);
@@ -74,17 +68,6 @@ function applyLater(before: TypeState, { nonce, error, subscribe, unsubscribe }:
   }
   const nacked = subscription.wildcard ? state.nacked : supersede(state.nacked, unsubscribe);
   return { ...state, subscription, held, owed, nacked, answerOwed: state.answerOwed || subscribe.includes(WILDCARD), settledWith: undefined };
-}
-
-/**
- * One bad object must not stop the rest: what was refused unread is sent once more, one by one.
- * Whatever is refused alone is not sent again until it changes.
- */
-function separate(before: TypeState, after: TypeState, nonce: string): TypeState {
-  const refused = after.nacked?.nonce === nonce && after.nacked !== before.nacked && REFUSED_UNREAD.test(after.nacked.error);
-  const names = before.unanswered.find((sent) => sent.nonce === nonce)?.resources ?? [];
-  if (!refused || names.length < 2) return after;
-  return { ...after, owed: new Set([...after.owed, ...names]), alone: new Set([...after.alone, ...names]), settledWith: undefined };
 }
 
 export function deltaDifference(state: TypeState, resources: ResourcesByName): Difference {
@@ -141,12 +124,11 @@ export function deltaRespond(state: TypeState, resources: ResourcesByName, diffe
 
 /** As many as one response may carry. */
 function fit(state: TypeState, resources: readonly CachedResource[]): readonly CachedResource[] {
-  const first = resources[0];
-  if (goesAlone(state.type) || (first && state.alone.has(first.name))) return resources.slice(0, 1);
+  const together = firstTogether(state, resources);
   let bytes = 0;
-  const end = resources.findIndex((resource, index) => {
+  const end = together.findIndex((resource, index) => {
     bytes += resource.bytes.length + resource.name.length + 200;
-    return index > 0 && (bytes > MAX_RESPONSE_BYTES || state.alone.has(resource.name));
+    return index > 0 && bytes > MAX_RESPONSE_BYTES;
   });
-  return end < 0 ? resources : resources.slice(0, end);
+  return end < 0 ? together : together.slice(0, end);
 }

@@ -4,7 +4,7 @@ import type { Variant, XdsRequest, XdsResponse } from './messages.ts';
 import { applySotwRequest, sotwDifference, sotwForget, sotwRespond } from './sotw.ts';
 import type { TypeStatus } from './status.ts';
 import { isRootType, wants } from './subscription.ts';
-import { type Difference, isNothing, nothing, type Permit, type SentResponse, statusOf, type TypeState } from './type-state.ts';
+import { type Difference, isNothing, nothing, type Permit, type SentResponse, separate, statusOf, type TypeState } from './type-state.ts';
 
 /**
  * One xDS stream as a value: what its client asked for, what it was sent, what it should have.
@@ -97,7 +97,7 @@ export interface Next {
 export function nextResponse(before: Session, now: number): Next {
   const { snapshot } = before;
   if (!snapshot) return { session: before };
-  const { session, differences } = compareAll(before, snapshot);
+  const { session, differences } = compareAll(before, snapshot, now);
   let current = session;
   let unsent = false;
   let open = false;
@@ -126,14 +126,15 @@ export function nextResponse(before: Session, now: number): Next {
 }
 
 /** Each type against what it should be; a type that was found settled with this very map is not looked at again. */
-function compareAll(session: Session, snapshot: Snapshot): { session: Session; differences: Differences } {
+function compareAll(session: Session, snapshot: Snapshot, now: number): { session: Session; differences: Differences } {
   let current = session;
   const differences: Partial<Record<ResourceType, Difference>> = {};
   for (const type of ORDER) {
     const before = current.types[type];
-    if (!before || before.settledWith === snapshot[type]) continue;
+    const ready = before && separate(before, now);
+    if (!ready || ready.settledWith === snapshot[type]) continue;
     const resources = snapshot[type];
-    const state = session.variant === 'sotw' ? sotwForget(before, resources) : before;
+    const state = session.variant === 'sotw' ? sotwForget(ready, resources) : ready;
     const difference = session.variant === 'delta' ? deltaDifference(state, resources) : sotwDifference(state, resources);
     const settled = isNothing(difference) && !owesAnswer(session, state);
     if (settled) current = withType(current, { ...state, settledWith: resources });
@@ -206,7 +207,8 @@ function owe(state: TypeState, names: readonly string[]): TypeState {
 
 function nextDeadline(session: Session, now: number): number | undefined {
   const deadlines = ORDER.flatMap((type) => session.types[type]?.unanswered ?? []).map((sent) => sent.at + session.timing.answerMs);
-  const later = [...deadlines, session.expectUntil, session.settlingUntil].filter((at) => at > now);
+  const suspects = ORDER.map((type) => session.types[type]?.suspects?.readyAt ?? 0);
+  const later = [...deadlines, ...suspects, session.expectUntil, session.settlingUntil].filter((at) => at > now);
   return later.length > 0 ? Math.min(...later) : undefined;
 }
 

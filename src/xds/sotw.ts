@@ -4,7 +4,7 @@ import type { XdsRequest } from './messages.ts';
 import { isRootType, type Subscription, subscriptionTo, wants } from './subscription.ts';
 import {
   type Difference,
-  goesAlone,
+  firstTogether,
   type Held,
   type Permit,
   recordAnswer,
@@ -43,8 +43,7 @@ function applyLater(before: TypeState, { type, nonce, error, subscribe }: XdsReq
   // written before the client saw our last response; what it wants it says again in the answer to that
   if (nonce !== '' && nonce !== before.sent?.nonce) return before;
   const answered = recordAnswer(before, nonce, error, now);
-  const acceptedAll = isRootType(type) && answered.acked !== before.acked;
-  const state = acceptedAll ? { ...answered, nacked: undefined } : answered;
+  const state = isRootType(type) ? answerToWhole(before, answered) : answered;
   const subscription = subscriptionOf(type, subscribe, state.everNamed);
   if (sameSubscription(state.subscription, subscription)) return state;
   const held = new Map(state.held);
@@ -59,6 +58,12 @@ function applyLater(before: TypeState, { type, nonce, error, subscribe }: XdsReq
     nacked: supersede(state.nacked, state.nacked?.resources.filter((name) => !wants(subscription, name)) ?? []),
     settledWith: undefined,
   };
+}
+
+/** A whole response is accepted or refused whole: accepted, nothing older stands; refused, its parts cannot be tried one by one. */
+function answerToWhole(before: TypeState, answered: TypeState): TypeState {
+  const accepted = answered.acked !== before.acked;
+  return { ...answered, suspects: undefined, nacked: accepted ? undefined : answered.nacked };
 }
 
 function subscriptionOf(type: TypeState['type'], names: readonly string[], everNamed: boolean): Subscription {
@@ -118,12 +123,16 @@ function respondWhole(state: TypeState, resources: ResourcesByName, { asked, cha
 /** Other types: a response says something of the resources in it, and nothing of the rest. */
 function respondPart(state: TypeState, { asked, changed }: Difference, permit: Permit, stamp: Stamp): Step {
   const ready = [...(permit.asked ? asked : []), ...(permit.changed ? changed : [])];
-  const sending = goesAlone(state.type) ? ready.slice(0, 1) : ready;
+  const sending = firstTogether(state, ready);
   if (sending.length === 0) return { state };
   const owed = new Set(state.owed);
-  for (const resource of sending) owed.delete(resource.name);
+  const alone = new Set(state.alone);
+  for (const { name } of sending) {
+    owed.delete(name);
+    alone.delete(name);
+  }
   const answerOwed = state.answerOwed && sending.length < asked.length;
-  const next = { ...state, held: heldAfter(new Map(state.held), sending), owed, answerOwed, claimedVersion: '' };
+  const next = { ...state, held: heldAfter(new Map(state.held), sending), owed, alone, answerOwed, claimedVersion: '' };
   const response = { type: state.type, nonce: stamp.nonce, version: versionOf(sending), resources: sending, removed: [] };
   return { state: recordSent(next, response, stamp.now, ONLY_THIS), response };
 }

@@ -1,7 +1,7 @@
 import type { CachedResource, ResourcesByName, ResourceType } from '../cache/resource.ts';
 import type { XdsResponse } from './messages.ts';
 import type { Nack, TypeStatus } from './status.ts';
-import type { Subscription } from './subscription.ts';
+import { type Subscription, wants } from './subscription.ts';
 
 /** One type on one stream. */
 export interface TypeState {
@@ -15,6 +15,8 @@ export interface TypeState {
   readonly owed: ReadonlySet<string>;
   /** Of these, the ones that go in a response of their own: together they were refused, and not because of all of them. */
   readonly alone: ReadonlySet<string>;
+  /** Refused together, by words that name none of them: perhaps all but one are good. See `separate`. */
+  readonly suspects?: { readonly names: ReadonlySet<string>; readonly readyAt: number };
   /** The client asked for everything and has had no answer: answer even with nothing, its start waits for that. */
   readonly answerOwed: boolean;
   /** State of the world: the version the client said it has when the stream began. */
@@ -70,6 +72,9 @@ export interface Step {
   readonly response?: XdsResponse;
 }
 
+/** Long enough not to be an answer to the refusal itself, which must not be answered with the same content. */
+const SEPARATE_AFTER_MS = 3000;
+
 /** Bounds the memory of a stream whose client never answers. Older responses count as lost. */
 const MAX_UNANSWERED = 1000;
 
@@ -83,7 +88,8 @@ export function isNothing(difference: Difference): boolean {
 export function recordSent(state: TypeState, response: XdsResponse, now: number, unanswered: readonly SentResponse[]): TypeState {
   const { nonce, version, removed } = response;
   const sent = { nonce, version, at: now, resources: response.resources.map((resource) => resource.name), removed };
-  return { ...state, sent, unanswered: [...unanswered, sent].slice(-MAX_UNANSWERED), settledWith: undefined };
+  const open = [...unanswered, sent].slice(-MAX_UNANSWERED);
+  return { ...state, sent, unanswered: open, settledWith: undefined, suspects: without(state.suspects, [...sent.resources, ...removed]) };
 }
 
 /** Takes in the client's verdict on a response. A nonce that is not open (another type's, an earlier stream's) changes nothing. */
@@ -98,7 +104,29 @@ export function recordAnswer(state: TypeState, nonce: string, error: string | un
   const named = response.resources.filter((name) => mentions(error, name));
   const older = state.nacked?.resources.filter((name) => !response.resources.includes(name)) ?? [];
   const resources = [...older, ...(named.length > 0 ? named : response.resources)];
-  return { ...state, unanswered, nacked: { nonce, version: response.version, at: now, error, resources } };
+  const nacked = { nonce, version: response.version, at: now, error, resources };
+  if (named.length > 0 || response.resources.length < 2) return { ...state, unanswered, nacked };
+  const suspects = { names: new Set([...response.resources, ...(state.suspects?.names ?? [])]), readyAt: now + SEPARATE_AFTER_MS };
+  return { ...state, unanswered, nacked, suspects };
+}
+
+/**
+ * One bad object must not stop the rest. Envoy throws a whole response away for a value it cannot read in one resource, and its
+ * words do not name the resource. So what was refused together is sent once more, one by one, after a while; what is refused alone
+ * is not sent again until it changes.
+ */
+export function separate(state: TypeState, now: number): TypeState {
+  if (!state.suspects || now < state.suspects.readyAt) return state;
+  const names = [...state.suspects.names].filter((name) => wants(state.subscription, name));
+  const owed = new Set([...state.owed, ...names]);
+  return { ...state, owed, alone: new Set([...state.alone, ...names]), suspects: undefined, settledWith: undefined };
+}
+
+function without(suspects: TypeState['suspects'], sent: readonly string[]): TypeState['suspects'] {
+  if (!suspects) return undefined;
+  const names = new Set(suspects.names);
+  for (const name of sent) names.delete(name);
+  return names.size > 0 ? { ...suspects, names } : undefined;
 }
 
 /** Whether a name stands in a text as a word of its own. */
@@ -119,12 +147,15 @@ export function supersede(nack: Nack | undefined, names: Iterable<string>): Nack
   return resources.length > 0 ? { ...nack, resources } : undefined;
 }
 
-/**
- * Envoy counts one bad secret or route against everything in its response, so each of them goes alone.
- * One bad cluster or listener stops only itself (but see `delta.ts`), and endpoints are too many.
- */
-export function goesAlone(type: ResourceType): boolean {
-  return type === 'secret' || type === 'route';
+/** Envoy stops at the first bad secret or route of a response and drops the others, so each of them goes alone. */
+function goesAlone(state: TypeState, name: string): boolean {
+  return state.type === 'secret' || state.type === 'route' || state.alone.has(name);
+}
+
+/** The resources at the head of a list that may share a response. */
+export function firstTogether(state: TypeState, resources: readonly CachedResource[]): readonly CachedResource[] {
+  const end = resources.findIndex(({ name }) => goesAlone(state, name));
+  return end < 0 ? resources : resources.slice(0, Math.max(1, end));
 }
 
 export function statusOf(state: TypeState, unsent: boolean): TypeStatus {

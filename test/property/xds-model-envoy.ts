@@ -27,7 +27,7 @@ interface Has {
 /**
  * A client that behaves as Envoy does, on one side of a slow line, and a session on the other, watched by a referee.
  * Clusters fed by EDS make it ask for their endpoints, and warm until these come; a listener makes it ask for the route of its name;
- * the tag of a listener or route is the cluster it sends to, or `bad`, which is refused.
+ * the tag of a listener or route is the cluster it sends to. `bad` is refused alone, `unreadable` with its whole response.
  */
 export class ModelEnvoy {
   readonly #variant: Variant;
@@ -157,11 +157,13 @@ export class ModelEnvoy {
     const refused: string[] = [];
     const named = new Map(resources.map((one) => one.split('=') as [string, string]));
     const gone = this.#variant === 'delta' ? removed : isRoot(type) ? [...has.keys()].filter((name) => !named.has(name)) : [];
-    for (const [name, tag] of named) {
+    const unread = [...named.values()].includes('unreadable');
+    if (unread) refused.push('something');
+    for (const [name, tag] of unread ? [] : named) {
       if (tag === 'bad') refused.push(name);
       else this.#apply(type, name, { tag, version: response.versions[name] ?? '' });
     }
-    for (const name of gone) this.#drop(type, name);
+    for (const name of unread ? [] : gone) this.#drop(type, name);
     this.#nonces.set(type, nonce);
     const error = refused.length > 0 ? { error: `cannot take ${refused.join(', ')}` } : {};
     if (refused.length === 0) this.#accepted.set(type, version);
@@ -226,7 +228,7 @@ class Referee {
   readonly #asked = new Map<ResourceType, Set<string>>();
   readonly #answered = new Set<ResourceType>();
   readonly #due = new Set<string>();
-  readonly #nonces = new Set<string>();
+  readonly #nonces = new Map<string, readonly string[]>();
 
   constructor(variant: Variant) {
     this.#variant = variant;
@@ -237,12 +239,14 @@ class Referee {
     for (const [type, told] of this.#told) if (!isRoot(type)) for (const name of told.keys()) if (!state[type]?.[name]) told.delete(name);
   }
 
-  request({ type, subscribe, unsubscribe, initialVersions, nonce }: XdsRequest, session: Session): void {
+  request({ type, subscribe, unsubscribe, initialVersions, nonce, error }: XdsRequest, session: Session): void {
     const first = !this.#told.has(type);
     const told = this.#told.get(type) ?? new Map<string, string>();
     const asked = this.#asked.get(type) ?? new Set<string>();
     this.#told.set(type, told);
     this.#asked.set(type, asked);
+    const together = this.#nonces.get(nonce) ?? [];
+    if (error?.includes('something') && together.length > 1 && !(this.#variant === 'sotw' && isRoot(type))) for (const name of together) asked.add(name);
     if (this.#variant === 'delta') {
       if (first) for (const [name, version] of initialVersions) told.set(name, version);
       for (const name of unsubscribe) told.delete(name);
@@ -254,11 +258,11 @@ class Referee {
 
   response({ type, nonce, resources, versions, removed }: Got, endpoints: readonly string[]): void {
     if (nonce === '' || this.#nonces.has(nonce)) throw new Violation(`nonce '${nonce}' is not unique`);
-    this.#nonces.add(nonce);
     const told = this.#told.get(type);
     const asked = this.#asked.get(type);
     if (!told || !asked) throw new Violation(`${type} was never asked for`);
     const names = Object.keys(versions);
+    this.#nonces.set(nonce, names);
     if (names.length !== resources.length) throw new Violation(`a name twice: ${resources.join(' ')}`);
     const isNew = (name: string) => told.get(name) !== versions[name] || asked.has(name) || (type === 'endpoint' && this.#due.has(name));
     const whole = this.#variant === 'sotw' && isRoot(type);

@@ -8,8 +8,9 @@ const clusterNames = ['A', 'B', 'C'];
 
 /** A consistent world: every listener has its route, every cluster of EDS its endpoints, and both send to clusters that exist. */
 function worlds(bad: boolean): fc.Arbitrary<State> {
-  const refused = bad ? ['bad'] : [];
+  const refused = bad ? ['bad', 'unreadable'] : [];
   const target = fc.nat({ max: 5 });
+  const endpoint = fc.constantFrom('1', '2', ...refused.slice(1));
   return fc
     .record({
       clusters: fc.dictionary(fc.constantFrom(...clusterNames), fc.constantFrom('1', '2', 'eds1', 'eds2', ...refused), {
@@ -20,7 +21,7 @@ function worlds(bad: boolean): fc.Arbitrary<State> {
       listeners: fc.dictionary(fc.constantFrom('L', 'M'), fc.record({ listener: target, route: target, refused: fc.nat({ max: 5 }) }), {
         noNullPrototype: true,
       }),
-      endpoints: fc.record({ A: fc.constantFrom('1', '2'), B: fc.constantFrom('1', '2'), C: fc.constantFrom('1', '2') }),
+      endpoints: fc.record({ A: endpoint, B: endpoint, C: endpoint }),
       secret: fc.record({ leaf: fc.constantFrom('1', '2', ...refused), ca: fc.constantFrom('1', '2') }),
     })
     .map(({ clusters, listeners, endpoints, secret }) => {
@@ -31,8 +32,8 @@ function worlds(bad: boolean): fc.Arbitrary<State> {
       return {
         cluster: clusters,
         endpoint: Object.fromEntries(fed),
-        listener: Object.fromEntries(parents.map(([name, one]) => [name, bad && one.refused === 0 ? 'bad' : to(one.listener)])),
-        route: Object.fromEntries(parents.map(([name, one]) => [name, bad && one.refused === 1 ? 'bad' : to(one.route)])),
+        listener: Object.fromEntries(parents.map(([name, one]) => [name, bad && one.refused < 2 ? (refused[one.refused] ?? '') : to(one.listener)])),
+        route: Object.fromEntries(parents.map(([name, one]) => [name, bad && one.refused === 2 ? 'bad' : to(one.route)])),
         secret,
       };
     });

@@ -694,20 +694,73 @@ export const cases: readonly Case[] = [
     },
   },
   {
-    name: 'what Envoy refused unread, for one bad resource among good ones, is sent once more one by one',
-    skip: { sotw: 'a response there is always the whole' },
+    name: 'what was refused together is sent once more one by one, so that one bad resource does not stop the others',
     async delta(c) {
       c.world({ cluster: { A: '1', B: 'bad', C: '1' } });
       c.send('cluster', {});
       await c.expect('cluster A=1 B=bad C=1');
-      c.nack('cluster', 'Proto constraint validation failed (ClusterValidationError.ConnectTimeout)');
-      await c.expect('cluster A=1', 'cluster B=bad', 'cluster C=1');
-      c.ack('cluster');
+      c.nack('cluster', 'a duration is negative');
       await c.expectSilence();
-      expect(c.status('cluster').nacked?.resources).toEqual(['A', 'B']);
-      c.world({ cluster: { A: '1', B: 'bad', C: '2' } });
-      c.advance(10_000);
-      await c.expect('cluster C=2');
+      c.advance(2000);
+      await c.expectSilence();
+      c.advance(2000);
+      const separate = await c.drain();
+      expect(separate.map(({ resources }) => resources)).toEqual([['A=1'], ['B=bad'], ['C=1']]);
+      for (const { nonce, resources } of separate) c.send('cluster', { nonce, ...(resources[0] === 'B=bad' && { error: 'a duration is negative' }) });
+      await c.expectSilence();
+      c.advance(60_000);
+      await c.expectSilence();
+      expect(c.status('cluster').nacked?.resources).toEqual(['B']);
+      c.world({ cluster: { A: '1', B: '1', C: '1' } });
+      await c.expect('cluster B=1');
+    },
+    async sotw(c) {
+      c.world({ cluster: { A: '1', B: 'bad' } });
+      c.send('cluster', { names: [] });
+      await c.expect('cluster A=1 B=bad');
+      c.nack('cluster', 'a duration is negative');
+      await c.expectSilence();
+      c.advance(60_000);
+      await c.expectSilence();
+      c.world({ endpoint: { a: '1', b: 'bad', c: '1' } });
+      expect(await c.acceptAll()).toEqual(['cluster']);
+      c.send('endpoint', { names: ['a', 'b', 'c'] });
+      await c.expect('endpoint a=1 b=bad c=1');
+      c.nack('endpoint', 'no address');
+      await c.expectSilence();
+      c.advance(4000);
+      await c.expect('endpoint a=1');
+      c.ack('endpoint');
+      await c.expect('endpoint b=bad');
+      c.nack('endpoint', 'no address');
+      await c.expect('endpoint c=1');
+      c.ack('endpoint');
+      await c.expectSilence();
+      c.advance(60_000);
+      await c.expectSilence();
+      expect(c.status('endpoint').nacked?.resources).toEqual(['b']);
+    },
+  },
+  {
+    name: 'a refusal that names its resource is believed: the others were taken',
+    async delta(c) {
+      c.world({ cluster: { A: '1', B: 'bad' } });
+      c.send('cluster', {});
+      await c.expect('cluster A=1 B=bad');
+      c.nack('cluster', 'Error adding/updating cluster(s) B: no');
+      await c.expectSilence();
+      c.advance(60_000);
+      await c.expectSilence();
+      expect(c.status('cluster').nacked?.resources).toEqual(['B']);
+    },
+    async sotw(c) {
+      c.world({ endpoint: { a: '1', b: 'bad' } });
+      c.send('endpoint', { names: ['a', 'b'] });
+      await c.expect('endpoint a=1 b=bad');
+      c.nack('endpoint', 'b: no address');
+      await c.expectSilence();
+      c.advance(60_000);
+      await c.expectSilence();
     },
   },
   {
