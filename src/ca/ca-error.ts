@@ -6,6 +6,7 @@ export type CaErrorCode =
   | 'ca-rotation-running'
   | 'ca-bad-name'
   | 'ca-root-expired'
+  | 'ca-not-ours'
   | 'ca-closed';
 
 /** Why the certificate authority cannot start or do as asked; `message` is one line for people, with the cure. */

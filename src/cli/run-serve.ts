@@ -3,12 +3,14 @@ import { homedir } from 'node:os';
 import path from 'node:path';
 import type { Command } from 'commander';
 import { CaError } from '../ca/ca-error.ts';
-import { type ControlPlaneOptions, type HostPort, MeshError, startControlPlane } from '../control-plane/control-plane.ts';
+import { type ControlPlaneOptions, type HostPort, type MeshSource, startControlPlane } from '../control-plane/control-plane.ts';
+import { MeshError } from '../control-plane/mesh-error.ts';
 import { formatProblem } from '../mesh/problem.ts';
 import { systemClock } from '../runtime/clock.ts';
 import { LockHeldError } from '../runtime/lock-file.ts';
 import { createMetrics } from '../runtime/metrics.ts';
 import { StateError } from '../runtime/state-error.ts';
+import { ConsulTargetError, resolveConsulTarget } from '../sources/consul/consul-target.ts';
 import { CliError, UsageError } from './cli-error.ts';
 import type { CliIo } from './cli-io.ts';
 import { isLoopbackHost, parseHostPort } from './host-port.ts';
@@ -29,8 +31,13 @@ export async function runServe(options: ServeOptions, command: Command, io: CliI
   logger.info({}, 'adsum has ended');
 }
 
-function resolveOptions(options: ServeOptions, io: CliIo): Omit<ControlPlaneOptions, 'clock' | 'random' | 'logger' | 'metrics'> {
-  if (options.mesh.length === 0) throw new UsageError('serve needs --mesh PATH');
+/** Where DNS listens unless told otherwise; beside a Consul there is Consul's own. */
+const DEFAULT_DNS = '127.0.0.1:8600';
+
+type Resolved = MeshSource & Omit<ControlPlaneOptions, 'meshPaths' | 'consul' | 'clock' | 'random' | 'logger' | 'metrics'>;
+
+function resolveOptions(options: ServeOptions, io: CliIo): Resolved {
+  const source = resolveSource(options, io);
   const grpc = parseHostPort(options.grpc, '--grpc');
   const tls = readTls(options);
   if (!tls && !options.insecurePlaintext && !isLoopbackHost(grpc.host)) {
@@ -38,15 +45,40 @@ function resolveOptions(options: ServeOptions, io: CliIo): Omit<ControlPlaneOpti
       hint: 'give --tls-cert and --tls-key, or --insecure-plaintext on a network you trust',
     });
   }
-  const dns: HostPort | undefined = options.dns === 'off' ? undefined : parseHostPort(options.dns, '--dns');
+  const dnsAt = options.dns ?? ('consul' in source ? 'off' : DEFAULT_DNS);
+  const dns: HostPort | undefined = dnsAt === 'off' ? undefined : parseHostPort(dnsAt, '--dns');
   return {
-    meshPaths: options.mesh,
+    ...source,
     dataDir: options.dataDir ?? defaultDataDir(io.env),
     grpc,
     ...(tls ? { tls } : {}),
     admin: parseHostPort(options.admin, '--admin'),
     ...(dns ? { dns: { ...dns, recursors: options.dnsRecursor } } : {}),
   };
+}
+
+function resolveSource(options: ServeOptions, io: CliIo): MeshSource {
+  if (options.consul === undefined) {
+    if (options.mesh.length === 0) throw new UsageError('serve needs --mesh PATH or --consul URL');
+    return { meshPaths: options.mesh };
+  }
+  if (options.mesh.length > 0) throw new UsageError('--mesh and --consul exclude each other');
+  const flags = {
+    address: options.consul,
+    ...(options.consulToken ? { token: options.consulToken } : {}),
+    ...(options.consulTokenFile ? { tokenFile: options.consulTokenFile } : {}),
+    ...(options.consulDatacenter ? { datacenter: options.consulDatacenter } : {}),
+    ...(options.consulCaFile ? { caFile: options.consulCaFile } : {}),
+    ...(options.consulClientCert ? { clientCert: options.consulClientCert } : {}),
+    ...(options.consulClientKey ? { clientKey: options.consulClientKey } : {}),
+    ...(options.consulTlsServerName ? { tlsServerName: options.consulTlsServerName } : {}),
+  };
+  try {
+    return { consul: resolveConsulTarget(flags, io.env) };
+  } catch (error) {
+    if (error instanceof ConsulTargetError) throw new UsageError(error.message, { cause: error });
+    throw error;
+  }
 }
 
 function readTls({ tlsCert, tlsKey }: ServeOptions): { cert: string; key: string } | undefined {

@@ -1,12 +1,20 @@
 /** The flags of `adsum serve` as they were given. */
 export interface ServeOptions {
   mesh: string[];
+  consul?: string;
+  consulToken?: string;
+  consulTokenFile?: string;
+  consulDatacenter?: string;
+  consulCaFile?: string;
+  consulClientCert?: string;
+  consulClientKey?: string;
+  consulTlsServerName?: string;
   grpc: string;
   tlsCert?: string;
   tlsKey?: string;
   insecurePlaintext?: boolean;
   admin: string;
-  dns: string;
+  dns?: string;
   dnsRecursor: string[];
   dataDir?: string;
 }

@@ -1,6 +1,5 @@
 import { type AdminApi, AdminError, type CaStatus, type MeshSummary, type ProxyDetails, type ProxyStatus, type RedirectSettings } from '../admin/admin-api.ts';
 import { streamJson } from '../admin/stream-json.ts';
-import type { CertificateAuthority } from '../ca/certificate-authority.ts';
 import type { EnvoyResource } from '../envoy/resource.ts';
 import { type Instance, reachableAddress } from '../mesh/instance.ts';
 import { protocolByEntries } from '../mesh/service-protocol.ts';
@@ -12,10 +11,11 @@ import { findInstances, type Topology } from '../topology/topology.ts';
 import { virtualAddressesOf } from '../topology/virtual-addresses.ts';
 import { buildSecrets } from './build-secrets.ts';
 import type { MeshLoader } from './mesh-loader.ts';
+import type { Authority } from './mesh-origin.ts';
 import type { Reconciler } from './reconciler.ts';
 
 /** What operators look at, put together from the parts that know. */
-export function createAdminApi(parts: { reconciler: Reconciler; loader: MeshLoader; ca: CertificateAuthority; xds: XdsServer }): AdminApi {
+export function createAdminApi(parts: { reconciler: Reconciler; loader: MeshLoader; ca: Authority; xds: XdsServer }): AdminApi {
   const { reconciler, loader, ca, xds } = parts;
   const topology = (): Topology => {
     if (!reconciler.topology) throw new AdminError(503, 'the mesh is not loaded yet');
@@ -39,7 +39,7 @@ export function createAdminApi(parts: { reconciler: Reconciler; loader: MeshLoad
 
   return {
     readiness() {
-      if (!loader.served) return { ready: false, mesh: 'none', reason: 'no mesh has been loaded yet' };
+      if (!loader.served) return { ready: false, mesh: 'none', reason: loader.stale ?? 'no mesh has been loaded yet' };
       return loader.stale === undefined ? { ready: true, mesh: 'fresh' } : { ready: true, mesh: 'stale', reason: loader.stale };
     },
     proxies: statuses,

@@ -1,33 +1,26 @@
 import { chmodSync, mkdirSync } from 'node:fs';
 import path from 'node:path';
 import { type AdminServer, startAdminServer } from '../admin/admin-server.ts';
-import { openCertificateAuthority } from '../ca/certificate-authority.ts';
-import { LeafArchive } from '../ca/leaf-archive.ts';
-import { LeafStore } from '../ca/leaf-store.ts';
 import { ResourceCache } from '../cache/resource-cache.ts';
 import { type DnsServer, startDnsServer } from '../dns/dns-server.ts';
-import type { Problem } from '../mesh/problem.ts';
 import type { Clock } from '../runtime/clock.ts';
 import { acquireLock } from '../runtime/lock-file.ts';
 import type { Logger } from '../runtime/logger.ts';
 import type { Metrics } from '../runtime/metrics.ts';
 import { StateError } from '../runtime/state-error.ts';
 import { startXdsServer, type XdsServer } from '../server/xds-server.ts';
-import { parseMeshFiles } from '../sources/parse-mesh-files.ts';
-import { readMeshFiles } from '../sources/read-mesh-files.ts';
-import { watchMeshFiles } from '../sources/watch-mesh-files.ts';
+import type { ConsulTarget } from '../sources/consul/consul-target.ts';
 import { createAdminApi } from './admin-view.ts';
+import { openConsulOrigin } from './consul-origin.ts';
+import { openFileOrigin } from './file-origin.ts';
 import { createIdentities } from './identities.ts';
-import { LastGoodMesh } from './last-good-mesh.ts';
 import { MeshLoader } from './mesh-loader.ts';
 import { nameTableOf } from './name-table.ts';
 import { createProxyDirectory } from './proxy-directory.ts';
 import { Reconciler } from './reconciler.ts';
-import { reportDeliveredRoots } from './roots-delivery.ts';
-import { VirtualIpStore } from './virtual-ip-store.ts';
 
-/** How long a new root waits for proxies that do not acknowledge it, before it signs all the same. */
-const ROOT_PROPAGATION_MS = 60_000;
+/** DNS names the datacenter it answers for; Consul may not have said yet. */
+const DEFAULT_DATACENTER = 'dc1';
 
 export interface HostPort {
   readonly host: string;
@@ -35,9 +28,12 @@ export interface HostPort {
   readonly port: number;
 }
 
-export interface ControlPlaneOptions {
-  /** Mesh files and folders of them. */
-  readonly meshPaths: readonly string[];
+/** Where the mesh comes from. */
+export type MeshSource = { /** Mesh files and folders of them. */ readonly meshPaths: readonly string[] } | { readonly consul: ConsulTarget };
+
+export type ControlPlaneOptions = MeshSource & CommonOptions;
+
+interface CommonOptions {
   readonly dataDir: string;
   readonly grpc: HostPort;
   readonly tls?: { readonly cert: string; readonly key: string };
@@ -57,16 +53,6 @@ export interface ControlPlane {
   close(): Promise<void>;
 }
 
-/** The mesh cannot be used and there is no earlier one to stand in. */
-export class MeshError extends Error {
-  readonly problems: readonly Problem[];
-  constructor(problems: readonly Problem[]) {
-    super('the mesh cannot be served');
-    this.name = 'MeshError';
-    this.problems = problems;
-  }
-}
-
 /**
  * Starts everything, or nothing: what was started is ended again when a later part fails.
  * @throws MeshError, StateError, CaError, LockHeldError, ListenError and the system's errors of listening
@@ -81,66 +67,44 @@ export async function startControlPlane(options: ControlPlaneOptions): Promise<C
     prepareDataDir(options.dataDir);
     closers.push(acquireLock(path.join(options.dataDir, 'lock')));
 
-    const lastGood = new LastGoodMesh({ dataDir: options.dataDir, clock, logger });
-    closers.push(() => lastGood.flush());
-    const first = firstMesh(options.meshPaths, lastGood);
-
-    const ca = await openCertificateAuthority({
-      dir: options.dataDir,
-      datacenter: first.mesh.datacenter,
-      ...(first.mesh.trustDomain === undefined ? {} : { trustDomain: first.mesh.trustDomain }),
-      clock,
-      logger,
-      timing: { propagationMs: ROOT_PROPAGATION_MS },
-    });
-    closers.push(() => ca.close());
-    const archive = new LeafArchive(path.join(options.dataDir, 'leaves'), logger);
-    const leaves = new LeafStore({ ca, clock, logger, random: options.random, archive });
-    closers.push(() => leaves.close());
+    const origin = 'consul' in options ? openConsulOrigin(options) : await openFileOrigin(options);
+    closers.push(() => origin.close());
+    const { authority: ca, leaves } = origin;
 
     const identities = createIdentities({ ca, leaves, logger, changed: (service) => reconciler.secretsChanged(service) });
     const reconciler: Reconciler = new Reconciler({ cache: new ResourceCache(), identities, logger, metrics });
 
     const loader = new MeshLoader({
-      virtualIps: new VirtualIpStore({ dataDir: options.dataDir }),
-      trustDomain: ca.trustDomain,
-      datacenter: ca.datacenter,
+      virtualIps: origin.virtualIps,
+      ...(origin.fixed ? { fixed: origin.fixed } : {}),
       now: () => clock.now(),
       logger,
       metrics,
-      serve: (topology) => reconciler.setTopology(topology),
+      serve: (topology) => {
+        origin.before?.(topology);
+        reconciler.setTopology(topology);
+      },
     });
-    if (!loader.load(first)) throw new MeshError(loader.problems);
-    if (first.staleBecause) loader.markStale('the mesh files have errors; the copy from the last run is served', first.staleBecause);
+    origin.first(loader);
 
+    const directory = createProxyDirectory(reconciler);
     const xds: XdsServer = await startXdsServer({
       address: options.grpc,
       ...(options.tls ? { tls: options.tls } : {}),
-      directory: createProxyDirectory(reconciler),
+      directory: origin.guard?.(directory) ?? directory,
       logger,
       clock,
     });
     closers.push(() => xds.close());
-    closers.push(reportDeliveredRoots({ ca, clock, idle: () => reconciler.idle, streams: () => xds.streams() }));
     const api = createAdminApi({ reconciler, loader, ca, xds });
     const admin: AdminServer = await startAdminServer({ ...options.admin, api, metrics });
     closers.push(() => admin.close());
     const dns: DnsServer | undefined = options.dns
-      ? await startDnsServer({ ...options.dns, names: () => nameTableOf(reconciler.topology), datacenter: ca.datacenter, logger })
+      ? await startDnsServer({ ...options.dns, names: () => nameTableOf(reconciler.topology), datacenter: origin.datacenter() ?? DEFAULT_DATACENTER, logger })
       : undefined;
     if (dns) closers.push(() => dns.close());
 
-    const watching = new AbortController();
-    closers.push(() => watching.abort());
-    await watchMeshFiles({
-      paths: options.meshPaths,
-      known: first.files,
-      signal: watching.signal,
-      logger,
-      onChange: (result) => {
-        if (loader.load(result)) lastGood.save(result.files);
-      },
-    });
+    await origin.follow({ loader, reconciler, xds });
     return {
       grpc: { host: options.grpc.host, port: xds.port },
       admin: admin.address,
@@ -160,17 +124,4 @@ function prepareDataDir(dir: string): void {
   } catch (error) {
     throw new StateError(dir, `cannot be used as the data dir: ${error instanceof Error ? error.message : String(error)}`, 'name another with --data-dir');
   }
-}
-
-/** The mesh as the files have it, or else the copy of the last run. */
-function firstMesh(paths: readonly string[], lastGood: LastGoodMesh) {
-  const read = readMeshFiles(paths);
-  if (read.mesh) {
-    lastGood.save(read.files);
-    return { ...read, mesh: read.mesh, staleBecause: undefined };
-  }
-  const copy = lastGood.load();
-  const old = copy && parseMeshFiles(copy);
-  if (!copy || !old?.mesh) throw new MeshError(read.problems);
-  return { files: copy, mesh: old.mesh, problems: old.problems, staleBecause: read.problems };
 }

@@ -1,17 +1,17 @@
-import type { CertificateAuthority } from '../ca/certificate-authority.ts';
 import type { LeafStore } from '../ca/leaf-store.ts';
 import type { Logger } from '../runtime/logger.ts';
+import type { Authority } from './mesh-origin.ts';
 import type { Identities } from './reconciler.ts';
 
 export interface IdentityOptions {
-  readonly ca: CertificateAuthority;
+  readonly ca: Pick<Authority, 'roots' | 'onChange'>;
   readonly leaves: LeafStore;
   readonly logger: Logger;
   /** A service's leaf is there, or was renewed; without an argument, what is trusted changed. */
   readonly changed: (service?: string) => void;
 }
 
-/** The built-in CA as the reconciler sees it: one leaf per service, however many of its proxies are connected. */
+/** The CA as the reconciler sees it: one leaf per service, however many of its proxies are connected. */
 export function createIdentities({ ca, leaves, logger, changed }: IdentityOptions): Identities {
   const users = new Map<string, number>();
   leaves.onRenewed((service) => changed(service));

@@ -13,10 +13,9 @@ export interface LoadResult {
 }
 
 export interface MeshLoaderOptions {
-  readonly virtualIps: VirtualIpStore;
-  /** What the CA was founded for. A mesh that asks for another is refused: every identity would change. */
-  readonly trustDomain: string;
-  readonly datacenter: string;
+  readonly virtualIps: Pick<VirtualIpStore, 'assign'>;
+  /** What the built-in CA was founded for. A mesh that asks for another is refused: every identity would change. Absent: the mesh says. */
+  readonly fixed?: { readonly trustDomain: string; readonly datacenter: string };
   readonly now: () => number;
   readonly logger: Logger;
   readonly metrics: Metrics;
@@ -61,21 +60,26 @@ export class MeshLoader {
       if (!(error instanceof StateError)) throw error;
       return this.#keepOld([{ code: 'state-not-writable', severity: 'error', message: error.message, hint: 'free space or mend its permissions' }]);
     }
-    const topology = buildTopology(mesh, { trustDomain: this.#options.trustDomain, virtualIps: addresses });
+    const topology = buildTopology(mesh, { trustDomain: this.#options.fixed?.trustDomain ?? mesh.trustDomain ?? '', virtualIps: addresses });
     this.#report([...result.problems, ...addressProblems]);
-    this.#stale = undefined;
+    this.markFresh();
     this.#served = true;
     this.#options.metrics.meshLoads.inc({ result: 'ok' });
-    this.#options.metrics.meshStale.set(0);
     this.#options.serve(topology);
     return true;
   }
 
-  /** Says that what is served is the copy from the last run. */
+  /** Says that what is served, if anything, is not the newest. */
   markStale(reason: string, problems: readonly Problem[]): void {
     this.#stale = reason;
     this.#report(problems);
     this.#options.metrics.meshStale.set(1);
+  }
+
+  /** What is served is what the source has. */
+  markFresh(): void {
+    this.#stale = undefined;
+    this.#options.metrics.meshStale.set(0);
   }
 
   #keepOld(problems: readonly Problem[]): false {
@@ -87,7 +91,8 @@ export class MeshLoader {
   }
 
   #refusals(mesh: Mesh): Problem[] {
-    const { trustDomain, datacenter } = this.#options;
+    if (!this.#options.fixed) return [];
+    const { trustDomain, datacenter } = this.#options.fixed;
     const refusals: Problem[] = [];
     if (mesh.trustDomain !== undefined && mesh.trustDomain !== trustDomain) {
       refusals.push({

@@ -130,7 +130,8 @@ export const nodeDefinition = z.strictObject({
   services: z.array(z.unknown()).meta({ description: 'The services on it.' }).default([]),
 });
 
-const sidecarProxySchema = required(proxy);
+/** The `proxy` section alone: a catalog has it without the rest of a definition. */
+export const sidecarProxySchema = required(proxy);
 
 /** The `proxy` section of a registration, parsed. */
 export type SidecarProxy = z.output<typeof sidecarProxySchema>;

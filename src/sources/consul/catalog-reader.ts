@@ -16,6 +16,7 @@ interface Known {
   /** What the instance was made of, apart from its health. */
   readonly source: string;
   readonly instance: Instance;
+  readonly createIndex: number;
   readonly modifyIndex: number;
   readonly problems: readonly Problem[];
 }
@@ -23,6 +24,8 @@ interface Known {
 export interface CatalogInstances {
   /** In the order of Consul's indexes, so that the one written last is last. */
   readonly instances: readonly Instance[];
+  /** Consul's index of the write that made it, beside each instance. */
+  readonly createIndexes: readonly number[];
   readonly problems: readonly Problem[];
 }
 
@@ -44,7 +47,11 @@ export class CatalogReader {
     }
     this.#known = now;
     const sorted = [...now.values()].sort((a, b) => a.modifyIndex - b.modifyIndex);
-    return { instances: sorted.map(({ instance }) => instance), problems: sorted.flatMap(({ problems }) => problems) };
+    return {
+      instances: sorted.map(({ instance }) => instance),
+      createIndexes: sorted.map(({ createIndex }) => createIndex),
+      problems: sorted.flatMap(({ problems }) => problems),
+    };
   }
 
   #read(node: RawNode, nodeSource: string, service: unknown, before: Known | undefined, health: Health): Known | undefined {
@@ -56,15 +63,14 @@ export class CatalogReader {
     const parsed = parseCatalogService(service);
     if (!parsed || parsed.PeerName || parsed.Service === CONSUL_ITSELF || !KINDS.has(parsed.Kind)) return undefined;
     const { instance, problems } = toInstance(node, parsed, health);
-    return { source, instance, problems, modifyIndex: parsed.ModifyIndex };
+    return { source, instance, problems, createIndex: parsed.CreateIndex, modifyIndex: parsed.ModifyIndex };
   }
 }
 
 function toInstance(node: RawNode, service: CatalogService, health: Health): { instance: Instance; problems: readonly Problem[] } {
   const place = { object: `service ${service.ID} on ${node.Node}` };
   const kind = service.Kind as ServiceKind;
-  const { value: settings, problems } =
-    kind === '' ? { value: undefined, problems: [] } : parseTolerantly(parseProxy, service.Proxy ?? {}, place.object);
+  const { value: settings, problems } = kind === '' ? { value: undefined, problems: [] } : parseTolerantly(parseProxy, service.Proxy ?? {}, place.object);
   const tagged = Object.entries(service.TaggedAddresses).map(([name, { Address, Port }]) => [name, { address: Address, port: Port }] as const);
   const instance: Instance = {
     node: node.Node,

@@ -4,10 +4,22 @@ import { z } from 'zod';
  * What `/v1/internal/ui/nodes` says of nodes, services and checks, as far as it is needed. Text that Consul leaves out and empty
  * text are one.
  */
-const text = z.string().nullish().transform((value) => value ?? '');
-const textMap = z.record(z.string(), z.string()).nullish().transform((value) => value ?? {});
-const textList = z.array(z.string()).nullish().transform((value) => value ?? []);
-const number = z.number().nullish().transform((value) => value ?? 0);
+const text = z
+  .string()
+  .nullish()
+  .transform((value) => value ?? '');
+const textMap = z
+  .record(z.string(), z.string())
+  .nullish()
+  .transform((value) => value ?? {});
+const textList = z
+  .array(z.string())
+  .nullish()
+  .transform((value) => value ?? []);
+const number = z
+  .number()
+  .nullish()
+  .transform((value) => value ?? 0);
 
 const catalogService = z.object({
   Kind: text,
@@ -16,7 +28,10 @@ const catalogService = z.object({
   Tags: textList,
   Address: text,
   SocketPath: text,
-  TaggedAddresses: z.record(z.string(), z.object({ Address: text, Port: number })).nullish().transform((value) => value ?? {}),
+  TaggedAddresses: z
+    .record(z.string(), z.object({ Address: text, Port: number }))
+    .nullish()
+    .transform((value) => value ?? {}),
   Meta: textMap,
   Port: number,
   Weights: z.object({ Passing: number, Warning: number }).nullish(),
@@ -24,6 +39,7 @@ const catalogService = z.object({
   Connect: z.object({ Native: z.boolean().nullish() }).nullish(),
   Locality: z.object({ Region: text, Zone: text }).nullish(),
   PeerName: text,
+  CreateIndex: number,
   ModifyIndex: number,
 });
 

@@ -18,12 +18,15 @@ export const WATCHED_KINDS = [
 
 interface Known {
   readonly source: string;
+  readonly createIndex: number;
   readonly entry: ConfigEntry | undefined;
   readonly problems: readonly Problem[];
 }
 
 export interface ReadEntries {
   readonly entries: readonly ConfigEntry[];
+  /** Consul's index of the write that made it, beside each entry. */
+  readonly createIndexes: readonly number[];
   readonly problems: readonly Problem[];
 }
 
@@ -40,15 +43,20 @@ export class ConfigEntryReader {
       const key = `${identity.kind}/${identity.name}`;
       const before = this.#known.get(key);
       const source = JSON.stringify(item);
-      now.set(key, before?.source === source ? before : { source, ...readEntry(item, key, before?.entry) });
+      now.set(key, before?.source === source ? before : { source, createIndex: identity.createIndex, ...readEntry(item, key, before?.entry) });
     }
     this.#known = now;
     const known = [...now.values()];
-    return { entries: known.flatMap(({ entry }) => entry ?? []), problems: known.flatMap(({ problems }) => problems) };
+    const readable = known.filter((one): one is Known & { entry: ConfigEntry } => one.entry !== undefined);
+    return {
+      entries: readable.map(({ entry }) => entry),
+      createIndexes: readable.map(({ createIndex }) => createIndex),
+      problems: known.flatMap(({ problems }) => problems),
+    };
   }
 }
 
-function readEntry(item: unknown, key: string, last: ConfigEntry | undefined): Omit<Known, 'source'> {
+function readEntry(item: unknown, key: string, last: ConfigEntry | undefined): Pick<Known, 'entry' | 'problems'> {
   const { value, problems, incomplete } = parseTolerantly(parseConfigEntry, item, key);
   const entry = value ? { ...value, place: { object: key } } : undefined;
   // An intention read in part might allow more than is meant: without a rule that is understood nobody is let in.
@@ -67,8 +75,8 @@ function denied(problem: Problem): Problem {
   return { ...problem, severity: 'error', hint: 'until adsum understands this entry it denies every caller it is about' };
 }
 
-function identityOf(item: unknown): { kind: ConfigEntryKind; name: string } | undefined {
+function identityOf(item: unknown): { kind: ConfigEntryKind; name: string; createIndex: number } | undefined {
   if (typeof item !== 'object' || item === null) return undefined;
-  const { Kind, Name } = item as Record<string, unknown>;
-  return isConfigEntryKind(Kind) && typeof Name === 'string' ? { kind: Kind, name: Name } : undefined;
+  const { Kind, Name, CreateIndex } = item as Record<string, unknown>;
+  return isConfigEntryKind(Kind) && typeof Name === 'string' ? { kind: Kind, name: Name, createIndex: Number(CreateIndex) } : undefined;
 }

@@ -77,7 +77,9 @@ export function createConsulClient(target: ConsulTarget): ConsulClient {
       const deadline = AbortSignal.timeout(timeoutMs);
       const sent = send(
         {
-          ...(target.socketPath === undefined ? { host: unbracketed(target.url.hostname), port: target.url.port || (secure ? 443 : 80) } : { socketPath: target.socketPath }),
+          ...(target.socketPath === undefined
+            ? { host: unbracketed(target.url.hostname), port: target.url.port || (secure ? 443 : 80) }
+            : { socketPath: target.socketPath }),
           agent,
           method,
           path: `${target.url.pathname.replace(/\/$/, '')}/v1${path}${queryString({ dc: target.datacenter, ...query })}`,
@@ -104,8 +106,11 @@ export function createConsulClient(target: ConsulTarget): ConsulClient {
         },
       );
       function fail(error: Error): void {
-        if (signal?.aborted) return reject(new ConsulError('the request was given up', { cause: error }));
-        const reason = deadline.aborted ? `no answer within ${timeoutMs / 1000} s` : error.message || ('code' in error ? String(error.code) : error.name);
+        const reason = signal?.aborted
+          ? 'the request was given up'
+          : deadline.aborted
+            ? `no answer within ${timeoutMs / 1000} s`
+            : error.message || ('code' in error ? String(error.code) : error.name);
         reject(new ConsulError(`no Consul answers at ${address}: ${reason}`, { cause: error }));
       }
       sent.on('error', fail);

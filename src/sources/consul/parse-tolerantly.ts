@@ -32,7 +32,8 @@ function withoutKeys(input: unknown, unknown: readonly Defect[]): unknown {
   const copy: unknown = structuredClone(input);
   for (const { path } of unknown) {
     let holder: unknown = copy;
-    for (const part of path.slice(0, -1)) holder = typeof holder === 'object' && holder !== null ? (holder as Record<string | number, unknown>)[part] : undefined;
+    for (const part of path.slice(0, -1))
+      holder = typeof holder === 'object' && holder !== null ? (holder as Record<string | number, unknown>)[part] : undefined;
     const key = path.at(-1);
     if (typeof holder === 'object' && holder !== null && key !== undefined) delete (holder as Record<string | number, unknown>)[key];
   }

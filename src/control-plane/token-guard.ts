@@ -1,0 +1,181 @@
+import type { Clock } from '../runtime/clock.ts';
+import type { Logger } from '../runtime/logger.ts';
+import type { ConnectedNode, ProxyDirectory, Subscriber } from '../server/proxy-directory.ts';
+import type { Topology } from '../topology/topology.ts';
+import type { TokenCheck, TokenVerdict } from './consul-token-check.ts';
+import { locateProxy } from './locate-proxy.ts';
+
+export interface TokenGuardOptions {
+  readonly check: TokenCheck;
+  /** Undefined before Consul has said. */
+  readonly aclsEnabled: () => boolean | undefined;
+  readonly clock: Clock;
+  readonly logger: Logger;
+  /** How often a token of an open stream is checked again; default 60 s. */
+  readonly recheckMs?: number;
+}
+
+interface Guarded {
+  readonly node: ConnectedNode;
+  readonly subscriber: Subscriber;
+  /** The service its token was found good for. Undefined: the stream has been given nothing yet. */
+  service?: string;
+  served?: { close(): void };
+  checking?: string;
+}
+
+const RECHECK_MS = 60_000;
+
+/**
+ * Stands between the streams and their configuration: with ACLs a sidecar is served only while its token may write the service it
+ * stands for. Until that is known the stream has nothing; when it no longer holds the stream ends.
+ */
+export class TokenGuard {
+  readonly #options: TokenGuardOptions;
+  readonly #streams = new Set<Guarded>();
+  readonly #verdicts = new Map<string, TokenVerdict>();
+  #inner: ProxyDirectory | undefined;
+  #topology: Topology | undefined;
+  #cancel = () => {};
+
+  constructor(options: TokenGuardOptions) {
+    this.#options = options;
+    this.#scheduleRecheck();
+  }
+
+  /** The directory that asks this guard first. */
+  guard(inner: ProxyDirectory): ProxyDirectory {
+    this.#inner = inner;
+    return {
+      connect: (node, subscriber) => {
+        const stream: Guarded = { node, subscriber };
+        this.#streams.add(stream);
+        this.#admit(stream);
+        return {
+          close: () => {
+            this.#streams.delete(stream);
+            stream.served?.close();
+          },
+        };
+      },
+    };
+  }
+
+  /** A token that may have this service's leaf: that of a sidecar being served. */
+  tokenFor(service: string): string | undefined {
+    for (const stream of this.#streams) if (stream.service === service && stream.node.token) return stream.node.token;
+    return undefined;
+  }
+
+  /** Called before a new topology is served: a proxy that now stands for another service gets nothing of it with the old permission. */
+  before(topology: Topology): void {
+    this.#topology = topology;
+    if (!this.#options.aclsEnabled()) return;
+    for (const stream of [...this.#streams]) {
+      const now = this.#serviceOf(stream);
+      if (stream.service !== undefined && now !== undefined && now !== stream.service) {
+        this.#end(stream, 'PERMISSION_DENIED', `${stream.node.id} stands for ${now} now; reconnect to be checked for it`);
+      }
+    }
+  }
+
+  /** Called after a new topology is served: proxies that were unknown may have been registered. */
+  after(): void {
+    for (const stream of [...this.#streams]) if (!stream.served) this.#admit(stream);
+  }
+
+  close(): void {
+    this.#cancel();
+    this.#streams.clear();
+  }
+
+  #admit(stream: Guarded): void {
+    const enabled = this.#options.aclsEnabled();
+    if (enabled === undefined) return;
+    if (!enabled) {
+      this.#serve(stream);
+      return;
+    }
+    const service = this.#serviceOf(stream);
+    if (service === undefined || stream.checking === service) return;
+    stream.checking = service;
+    void this.#check(stream.node.token, service).then((verdict) => {
+      delete stream.checking;
+      if (!this.#streams.has(stream) || stream.served) return;
+      if (this.#serviceOf(stream) !== service) return this.#admit(stream);
+      if (verdict === 'allowed') {
+        stream.service = service;
+        this.#serve(stream);
+      } else this.#refuse(stream, service, verdict);
+    });
+  }
+
+  #serve(stream: Guarded): void {
+    if (this.#inner) stream.served = this.#inner.connect(stream.node, stream.subscriber);
+  }
+
+  #refuse(stream: Guarded, service: string, verdict: TokenVerdict): void {
+    const { token, id } = stream.node;
+    if (verdict === 'unknown') {
+      this.#end(stream, 'UNAVAILABLE', 'Consul cannot be asked whether the token is good; try again');
+      return;
+    }
+    const message =
+      token === undefined
+        ? `${id} presents no token: give one with service:write on ${service} (adsum envoy --token, CONSUL_HTTP_TOKEN)`
+        : `the token of ${id} may not write the service ${service}, or is no token of this Consul`;
+    this.#end(stream, 'PERMISSION_DENIED', message);
+  }
+
+  #end(stream: Guarded, code: 'PERMISSION_DENIED' | 'UNAVAILABLE', message: string): void {
+    const { id, nodeName, peer } = stream.node;
+    this.#options.logger.warn({ proxy: id, node: nodeName, peer, reason: message }, 'stream refused');
+    this.#streams.delete(stream);
+    stream.served?.close();
+    stream.subscriber.end(code, message);
+  }
+
+  /** What was found last stands while Consul cannot be asked: an outage of Consul takes no sidecar down. */
+  async #check(token: string | undefined, service: string): Promise<TokenVerdict> {
+    const key = JSON.stringify([token, service]);
+    const verdict = await this.#options.check(token, service);
+    if (verdict === 'unknown') return this.#verdicts.get(key) ?? 'unknown';
+    if (verdict === 'allowed') this.#verdicts.set(key, verdict);
+    else this.#verdicts.delete(key);
+    return verdict;
+  }
+
+  #scheduleRecheck(): void {
+    this.#cancel = this.#options.clock.after(this.#options.recheckMs ?? RECHECK_MS, () => {
+      void this.#recheck().then(() => this.#scheduleRecheck());
+    });
+  }
+
+  /** One question per token and service, however many streams share them; one after the other, for Consul's sake. */
+  async #recheck(): Promise<void> {
+    if (!this.#options.aclsEnabled()) return;
+    const pairs = new Map<string, Guarded[]>();
+    for (const stream of this.#streams) {
+      const service = stream.service ?? this.#serviceOf(stream);
+      if (service === undefined) continue;
+      const key = JSON.stringify([stream.node.token, service]);
+      pairs.set(key, [...(pairs.get(key) ?? []), stream]);
+    }
+    for (const key of this.#verdicts.keys()) if (!pairs.has(key)) this.#verdicts.delete(key);
+    for (const [key, streams] of pairs) {
+      const [, service] = JSON.parse(key) as [unknown, string];
+      const verdict = await this.#check(streams[0]?.node.token, service);
+      for (const stream of streams) {
+        if (!this.#streams.has(stream)) continue;
+        // Served before ACLs were switched on, or waiting: the same rules apply.
+        if (verdict === 'allowed') stream.service ??= service;
+        else if (verdict === 'denied') this.#refuse(stream, service, verdict);
+      }
+    }
+  }
+
+  #serviceOf({ node }: Guarded): string | undefined {
+    return locateProxy(this.#topology, { id: node.id, ...(node.nodeName === undefined ? {} : { nodeName: node.nodeName }) }).instance?.proxy
+      ?.destination_service_name;
+  }
+}
