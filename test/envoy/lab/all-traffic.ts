@@ -16,7 +16,7 @@ export async function startAllTraffic({ web }: Shop) {
     ['tcp', tcp],
     ['tcp-long', tcp],
   ] as const) {
-    running.push([kind, await web.app.startTraffic(kind, { ...target, pauseMs: 4 })]);
+    running.push([kind, await web.app.startTraffic(kind, { ...target, pauseMs: 10 })]);
   }
   return {
     /** Ends the traffic. Connections that should have stayed open must be the first ones still. */

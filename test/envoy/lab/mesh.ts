@@ -29,14 +29,13 @@ export class LabMesh {
   readonly #control: ControlPlane;
   readonly #intentions: Record<string, Source[]>;
   readonly #entries = new Map<string, object>();
-  readonly #nodes: object[];
+  readonly #defaultPolicy: 'allow' | 'deny';
 
-  constructor(control: ControlPlane, options: { services: LabService[]; intentions: Record<string, Source[]>; entries?: LabEntry[]; nodes?: object[] }) {
+  constructor(control: ControlPlane, options: { services: LabService[]; intentions: Record<string, Source[]>; defaultPolicy?: 'allow' | 'deny' }) {
     this.#control = control;
     this.services = options.services;
     this.#intentions = options.intentions;
-    this.#nodes = options.nodes ?? [];
-    for (const entry of options.entries ?? []) this.#entries.set(`${entry.kind} ${entry.name}`, entry);
+    this.#defaultPolicy = options.defaultPolicy ?? 'deny';
   }
 
   write(): number {
@@ -81,8 +80,8 @@ export class LabMesh {
   toFile(): object {
     return {
       trust_domain: trustDomain,
-      default_intention_policy: 'deny',
-      nodes: [...nodesOf(this.services), ...this.#nodes],
+      default_intention_policy: this.#defaultPolicy,
+      nodes: nodesOf(this.services),
       config_entries: [...this.#defaults(), ...this.#intentionEntries(), ...this.#entries.values()],
     };
   }

@@ -1,4 +1,3 @@
-import type { Agent } from './agent.ts';
 import { LabMesh, type LabService, type Source } from './mesh.ts';
 import type { Host, SidecarOptions, WorldOptions } from './world.ts';
 import { World } from './world.ts';
@@ -19,6 +18,8 @@ export interface ShopOptions extends WorldOptions {
   hosts: string[];
   /** Hosts that are registered later by the test; their applications and sidecars run from the start. */
   unregistered?: string[];
+  /** What holds where no intention says anything, default deny. */
+  defaultPolicy?: 'allow' | 'deny';
   /** Default: web may call everything. */
   intentions?: Record<string, Source[]>;
   /** Changes to a catalog service, by host. */
@@ -47,7 +48,7 @@ export async function openShop(options: ShopOptions): Promise<Shop> {
     const all = [...registered, ...(options.unregistered ?? []).map(service)];
     const destinations = [...new Set(all.map(({ name }) => name))].filter((name) => name !== 'web');
     const intentions = options.intentions ?? Object.fromEntries(destinations.map((name) => [name, [{ name: 'web', action: 'allow' as const }]]));
-    const mesh = new LabMesh(world.control, { services: registered, intentions });
+    const mesh = new LabMesh(world.control, { services: registered, intentions, defaultPolicy: options.defaultPolicy });
     mesh.write();
     await Promise.all([world.control.start(), ...all.map(serve)]);
     const sidecars = all.map(({ host, id }) => host.startSidecar({ serviceId: id ?? host.name, ...options.sidecars?.[host.name] }));
@@ -65,9 +66,4 @@ export async function openShop(options: ShopOptions): Promise<Shop> {
 
 async function serve({ host, port, protocol }: LabService): Promise<void> {
   await host.app.listen({ kind: protocol === 'http' ? 'http' : 'banner', name: host.name, port });
-}
-
-/** Until the mesh has settled: `attempt` is a first request that must work. */
-export function firstRequest(app: Agent, host: string, sinceMs: number) {
-  return app.pollHttp({ host, wantStatus: 200, sinceMs });
 }
