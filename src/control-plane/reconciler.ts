@@ -8,9 +8,11 @@ import type { Logger } from '../runtime/logger.ts';
 import type { Metrics } from '../runtime/metrics.ts';
 import { resolveProxyView } from '../topology/proxy-view.ts';
 import type { Topology } from '../topology/topology.ts';
+import { trackReads } from '../topology/tracked-topology.ts';
 import { buildSecrets } from './build-secrets.ts';
+import { Dependents } from './dependents.ts';
 import { locateProxy } from './locate-proxy.ts';
-import type { ServedProxy, SnapshotSubscriber } from './served-proxy.ts';
+import type { Configuration, ServedProxy, SnapshotSubscriber } from './served-proxy.ts';
 import { WorkQueue } from './work-queue.ts';
 
 /** The identities of the mesh, as the reconciler needs them. */
@@ -32,12 +34,13 @@ export interface ReconcilerOptions {
 }
 
 /**
- * The change loop: a new topology or a new secret → the proxies it may touch → view → resources → snapshot → their streams,
- * and only when the snapshot differs. A proxy whose snapshot cannot be built keeps its last good one; its neighbours go on.
+ * The change loop: a new topology or a new secret → the proxies it touches → view → resources → snapshot → their streams, and only
+ * when the snapshot differs. A proxy whose snapshot cannot be built keeps its last good one; its neighbours go on.
  */
 export class Reconciler {
   readonly #options: ReconcilerOptions;
   readonly #served = new Map<string, ServedProxy>();
+  readonly #dependents = new Dependents<ServedProxy>();
   readonly #queue: WorkQueue<ServedProxy>;
   #topology: Topology | undefined;
   #changedAt: number | undefined;
@@ -70,7 +73,9 @@ export class Reconciler {
   setTopology(topology: Topology): void {
     this.#topology = topology;
     this.#changedAt ??= performance.now();
-    this.#queue.add(this.#served.values());
+    const touched = this.#dependents.takeTouchedBy(topology);
+    for (const proxy of touched) proxy.configuration = undefined;
+    this.#queue.add(touched);
   }
 
   /** The leaf of `service` changed; without an argument, the roots did. */
@@ -92,6 +97,7 @@ export class Reconciler {
         instance: undefined,
         waitingFor: undefined,
         problems: [],
+        configuration: undefined,
         snapshot: undefined,
       };
       this.#served.set(key, proxy);
@@ -104,6 +110,7 @@ export class Reconciler {
       if (!served.subscribers.delete(subscriber) || served.subscribers.size > 0) return;
       this.#served.delete(key);
       this.#queue.remove(served);
+      this.#dependents.delete(served);
       if (served.instance?.proxy) this.#options.identities.release(served.instance.proxy.destination_service_name);
     };
     return { proxy: served, detach };
@@ -117,11 +124,9 @@ export class Reconciler {
   #refresh(proxy: ServedProxy): void {
     const { logger, metrics } = this.#options;
     try {
-      const found = locateProxy(this.#topology, proxy);
-      proxy.waitingFor = found.reason;
-      if (!found.instance) return; // what it was given stays: a registration that vanished is no order to take the proxy down
-      this.#useIdentity(proxy, found.instance);
-      const snapshot = this.#build(proxy, found.instance);
+      proxy.configuration ??= this.#configure(proxy);
+      if (!proxy.configuration) return; // what it was given stays: a registration that vanished is no order to take the proxy down
+      const snapshot = this.#withSecrets(proxy.configuration, proxy.snapshot);
       metrics.snapshotsBuilt.inc();
       if (snapshot === proxy.snapshot) return;
       proxy.snapshot = snapshot;
@@ -136,6 +141,34 @@ export class Reconciler {
     }
   }
 
+  /** Everything but the secrets. Notes what it rests on, also when it fails, so that it is tried again when that changes. */
+  #configure(proxy: ServedProxy): Configuration | undefined {
+    if (!this.#topology) return undefined;
+    const { topology, reads } = trackReads(this.#topology);
+    try {
+      const found = locateProxy(topology, proxy);
+      proxy.waitingFor = found.reason;
+      if (!found.instance) return undefined;
+      this.#useIdentity(proxy, found.instance);
+      const view = resolveProxyView(topology, found.instance);
+      const { resources, problems } = buildResources(view, proxy.traits);
+      proxy.problems = problems;
+      return { view, resources: resources.map((resource) => this.#intern(resource)) };
+    } finally {
+      this.#dependents.set(proxy, reads);
+    }
+  }
+
+  #withSecrets({ view, resources }: Configuration, previous: Snapshot | undefined): Snapshot {
+    const { identities } = this.#options;
+    const secrets = buildSecrets(view, identities.roots(), identities.leaf(view.service));
+    return buildSnapshot([...resources, ...secrets.map((secret) => this.#intern(secret))], previous);
+  }
+
+  #intern({ type, name, body }: EnvoyResource) {
+    return [type, this.#options.cache.intern(type, name, body)] as const;
+  }
+
   #useIdentity(proxy: ServedProxy, instance: Instance): void {
     const before = proxy.instance?.proxy?.destination_service_name;
     const now = instance.proxy?.destination_service_name;
@@ -143,17 +176,6 @@ export class Reconciler {
     if (before === now) return;
     if (now !== undefined) this.#options.identities.use(now);
     if (before !== undefined) this.#options.identities.release(before);
-  }
-
-  #build(proxy: ServedProxy, instance: Instance): Snapshot {
-    if (!this.#topology) throw new Error('no topology yet');
-    const { cache, identities } = this.#options;
-    const view = resolveProxyView(this.#topology, instance);
-    const { resources, problems } = buildResources(view, proxy.traits);
-    proxy.problems = problems;
-    const secrets = buildSecrets(view, identities.roots(), identities.leaf(view.service));
-    const interned = [...resources, ...secrets].map(({ type, name, body }) => [type, cache.intern(type, name, body)] as const);
-    return buildSnapshot(interned, proxy.snapshot);
   }
 }
 

@@ -2,7 +2,7 @@ import { regexFault } from '../mesh/check/regex.ts';
 import type { Problem } from '../mesh/problem.ts';
 import type { EntryOfKind } from '../mesh/schema/config-entry.ts';
 import { type JwtCheck, type JwtProvider, resolveJwtChecks } from './authorization-jwt.ts';
-import { ANY_SERVICE, type Intention, type IntentionIndex } from './intentions.ts';
+import { ANY_SERVICE, type Intention, type Intentions } from './intentions.ts';
 
 type IntentionPermission = Intention['permissions'][number];
 
@@ -46,7 +46,7 @@ export interface AuthorizationInput {
  * Whatever cannot be enforced denies, with a problem that says so: permissions and tokens on a service whose protocol is not HTTP,
  * a JWT provider that does not exist or has no keys, a regular expression that Envoy would refuse together with its whole listener.
  */
-export function resolveAuthorization(index: IntentionIndex, destination: string, input: AuthorizationInput): Authorization {
+export function resolveAuthorization(index: Intentions, destination: string, input: AuthorizationInput): Authorization {
   const problems: Problem[] = [];
   const used = new Map<string, JwtProvider>();
   const sources = index.intentionsFor(destination).map((intention) => {

@@ -22,7 +22,7 @@ const VIRTUAL_IP_RANGE: AddressRange = { address: '240.0.0.0', prefixLength: 4 }
 export function resolveDeniedRanges(topology: Topology, proxy: Instance, reachable: ReadonlySet<string>): AddressRange[] {
   const self = proxy.proxy?.destination_service_name ?? '';
   const own = new Set([proxy.nodeAddress, proxy.address, ...virtualAddressesOf(topology, self), ...topology.meshInstancesOf(self).map(reachableAddress)]);
-  const denied = new Set([...outsideVirtualAddresses(topology), ...directlyDialedAddresses(topology)]);
+  const denied = new Set([...topology.outsideVirtualAddresses, ...topology.directlyDialedAddresses]);
   const singles = [...denied]
     .filter((address) => !reachable.has(address) && !own.has(address))
     .sort()
@@ -30,24 +30,17 @@ export function resolveDeniedRanges(topology: Topology, proxy: Instance, reachab
   return [VIRTUAL_IP_RANGE, ...singles];
 }
 
-/** Virtual addresses that are not in the range of virtual IPs: manual ones, Kubernetes' cluster IPs, IPv6. */
-function outsideVirtualAddresses(topology: Topology): readonly string[] {
-  return topology.once('outside-virtual-addresses', () => {
-    const services = new Set([...topology.callableServices, ...topology.mesh.manualVirtualIps.keys()]);
-    return [...services].flatMap((service) => virtualAddressesOf(topology, service)).filter((address) => !isVirtualIp(address));
-  });
+/** All virtual addresses of a mesh that are not in the range of virtual IPs. */
+export function outsideVirtualAddresses(topology: Topology): readonly string[] {
+  const services = new Set([...topology.callableServices, ...topology.mesh.manualVirtualIps.keys()]);
+  return [...services].flatMap((service) => virtualAddressesOf(topology, service)).filter((address) => !isVirtualIp(address));
+}
+
+/** Host names cannot be captured. */
+export function directlyDialedAddresses(instances: readonly Instance[]): readonly string[] {
+  return instances.map(reachableAddress).filter((address) => isIP(address) !== 0);
 }
 
 function isVirtualIp(address: string): boolean {
   return isIP(address) === 4 && Number(address.split('.')[0]) >= 240;
-}
-
-function directlyDialedAddresses(topology: Topology): readonly string[] {
-  return topology.once('directly-dialed-addresses', () =>
-    topology.directlyDialedServices
-      .flatMap((service) => topology.meshInstancesOf(service))
-      .filter((instance) => instance.proxy && topology.settingsOf(instance).dialedDirectly)
-      .map(reachableAddress)
-      .filter((address) => isIP(address) !== 0),
-  );
 }

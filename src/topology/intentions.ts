@@ -27,6 +27,9 @@ export interface Decision {
   readonly by?: Pick<Intention, 'destination' | 'source' | 'place'>;
 }
 
+/** Who may call whom. */
+export type Intentions = Pick<IntentionIndex, 'defaultPolicy' | 'intentionsFor' | 'decide' | 'mayCall' | 'destinationsOf'>;
+
 /**
  * All intentions of a mesh, ready to answer who may call whom.
  *

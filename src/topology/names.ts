@@ -14,7 +14,8 @@ export interface Realm {
 
 /** `spiffe://<trust domain>/ns/default/dc/<datacenter>/svc/<service>`: the one URI in a service's leaf certificate. */
 export function serviceSpiffeId(service: string, { datacenter, trustDomain }: Realm): string {
-  return `spiffe://${trustDomain}/ns/${NAMESPACE}/dc/${datacenter}/svc/${service}`;
+  // The one name with a character that a URI escapes is `*`, which a terminating gateway may stand for.
+  return `spiffe://${trustDomain}/ns/${NAMESPACE}/dc/${datacenter}/svc/${service.replaceAll('*', '%2A')}`;
 }
 
 /** `[<subset>.]<service>.default.<datacenter>.internal.<trust domain>`: SNI, and the cluster's name unless its chain is customised. */

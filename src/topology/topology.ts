@@ -1,7 +1,8 @@
 import type { Instance } from '../mesh/instance.ts';
 import type { Mesh } from '../mesh/mesh.ts';
+import { directlyDialedAddresses, outsideVirtualAddresses } from './denied-ranges.ts';
 import { type DestinationService, destinationServices } from './destinations.ts';
-import { buildIntentionIndex, type IntentionIndex } from './intentions.ts';
+import { buildIntentionIndex, type Intentions } from './intentions.ts';
 import type { Realm } from './names.ts';
 import { type ProxySettings, resolveProxySettings } from './proxy-settings.ts';
 
@@ -18,18 +19,22 @@ export interface TopologyFacts {
  */
 export interface Topology extends Realm {
   readonly mesh: Mesh;
-  readonly virtualIps: ReadonlyMap<string, string>;
-  readonly intentions: IntentionIndex;
+  readonly intentions: Intentions;
   /** Every name that can be called as a service: what is registered, and what merely has a virtual IP (routers, redirects, …). */
   readonly callableServices: ReadonlySet<string>;
+  /** Those of the callable services that intentions let `source` call, in no particular order; it may be among them itself. */
+  callableBy(source: string): readonly string[];
   /** Services that stand for addresses outside the mesh (`destination` of their service-defaults). */
   readonly destinations: ReadonlyMap<string, DestinationService>;
   /** Whoever accepts mutual TLS for a service: its sidecars, Connect-native instances, terminating gateways. In the order of writing. */
   meshInstancesOf(service: string): readonly Instance[];
   /** The ordinary instances of a service. */
   instancesOf(service: string): readonly Instance[];
-  /** Services with at least one instance that callers dial directly. */
-  readonly directlyDialedServices: readonly string[];
+  /** Virtual addresses that are not in the range of virtual IPs: manual ones, Kubernetes' cluster IPs, IPv6. */
+  readonly outsideVirtualAddresses: readonly string[];
+  /** Addresses of instances that callers dial directly. */
+  readonly directlyDialedAddresses: readonly string[];
+  virtualIpOf(service: string): string | undefined;
   instancesById(id: string): readonly Instance[];
   settingsOf(proxy: Instance): ProxySettings;
   /** Where the instance stands in the order of writing; the later of two wins an address both claim. */
@@ -60,28 +65,33 @@ export function buildTopology(mesh: Mesh, facts: TopologyFacts): Topology {
     return resolved;
   };
 
-  return {
+  const intentions = buildIntentionIndex(mesh.configEntries.ofKind('service-intentions'), mesh.defaultIntentionPolicy);
+  const callableServices = new Set([...byService.keys(), ...facts.virtualIps.keys()]);
+  const directlyDialed = (instance: Instance) => instance.proxy !== undefined && settingsOf(instance).dialedDirectly;
+
+  const topology: Topology = {
     mesh,
     datacenter: mesh.datacenter,
     trustDomain: facts.trustDomain,
-    virtualIps: facts.virtualIps,
-    intentions: buildIntentionIndex(mesh.configEntries.ofKind('service-intentions'), mesh.defaultIntentionPolicy),
-    callableServices: new Set([...byService.keys(), ...facts.virtualIps.keys()]),
+    intentions,
+    callableServices,
+    callableBy: (source) => once(`callable-by/${source}`, () => intentions.destinationsOf(source, callableServices)),
     destinations,
+    virtualIpOf: (service) => facts.virtualIps.get(service),
+    get outsideVirtualAddresses() {
+      return once('outside-virtual-addresses', () => outsideVirtualAddresses(topology));
+    },
+    get directlyDialedAddresses() {
+      return once('directly-dialed-addresses', () => directlyDialedAddresses([...meshInstances.values()].flat().filter(directlyDialed)));
+    },
     meshInstancesOf: (service) => once(`mesh-instances/${service}`, () => [...(meshInstances.get(service) ?? []), ...gatewaysOf(service)]),
     instancesOf: (service) => byService.get(service) ?? [],
-    get directlyDialedServices() {
-      return once('directly-dialed', () =>
-        [...meshInstances]
-          .filter(([, instances]) => instances.some((instance) => instance.proxy && settingsOf(instance).dialedDirectly))
-          .map(([service]) => service),
-      );
-    },
     instancesById: (id) => byId.get(id) ?? [],
     settingsOf,
     orderOf: (instance) => order.get(instance) ?? -1,
     once,
   };
+  return topology;
 }
 
 /** Instances with this ID: at most one per node. */

@@ -15,7 +15,7 @@ import type { Topology } from './topology.ts';
 /** What becomes of the application's captured connections. */
 export interface TransparentView {
   readonly outboundPort: number;
-  /** Instances that are dialed by their own addresses, by service. */
+  /** Instances that are dialed by their own addresses, by target. */
   readonly directDials: readonly DirectDial[];
   /** Names for addresses outside the mesh that this proxy may call, through terminating gateways. By name. */
   readonly destinations: readonly DestinationView[];
@@ -76,19 +76,19 @@ function resolveDirectDials(topology: Topology, upstreams: readonly UpstreamView
       if (isIP(address) !== 0 && (!owner || owner.order < order)) owners.set(address, { target, order });
     }
   }
-  const byService = new Map<string, DirectDial>();
+  const byTarget = new Map<string, DirectDial>();
   for (const [address, { target }] of [...owners].sort(([a], [b]) => (a < b ? -1 : 1))) {
-    const { service } = target;
-    const known = byService.get(service) ?? {
+    const { id, service } = target;
+    const known = byTarget.get(id) ?? {
       service,
       sni: serviceSni(service, undefined, topology),
       spiffeId: serviceSpiffeId(service, topology),
       connectTimeoutMs: target.connect_timeout_ms,
       addresses: [],
     };
-    byService.set(service, { ...known, addresses: [...known.addresses, address] });
+    byTarget.set(id, { ...known, addresses: [...known.addresses, address] });
   }
-  return [...byService.values()].sort((a, b) => (a.service < b.service ? -1 : 1));
+  return [...byTarget].sort(([a], [b]) => (a < b ? -1 : 1)).map(([, dial]) => dial);
 }
 
 function localTargets(topology: Topology, upstreams: readonly UpstreamView[]): ChainTarget[] {

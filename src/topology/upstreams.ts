@@ -55,10 +55,9 @@ interface ResolvedUpstream {
  */
 export function callableServices(topology: Topology, self: string): readonly string[] {
   return topology.once(`callable/${self}`, () => {
-    const everything = topology.intentions.mayCall(self, ANY_SERVICE);
-    return topology.intentions
-      .destinationsOf(self, topology.callableServices)
-      .filter((service) => service !== self && (everything || !topology.destinations.has(service)));
+    const services = topology.callableBy(self).filter((service) => !topology.destinations.has(service));
+    const outside = topology.intentions.mayCall(self, ANY_SERVICE) ? [...topology.destinations.keys()] : [];
+    return [...services, ...outside].filter((service) => service !== self);
   });
 }
 

@@ -14,7 +14,7 @@ export function virtualAddressesOf(topology: Topology, service: string): readonl
           ? [taggedAddresses[`consul-virtual:${service}`]?.address]
           : [taggedAddresses['consul-virtual']?.address, taggedAddresses.virtual?.address],
       );
-    const addresses = [topology.virtualIps.get(service), ...(topology.mesh.manualVirtualIps.get(service) ?? []), ...tagged];
+    const addresses = [topology.virtualIpOf(service), ...(topology.mesh.manualVirtualIps.get(service) ?? []), ...tagged];
     return [...new Set(addresses)].filter((address): address is string => address !== undefined && isIP(address) !== 0).sort();
   });
 }

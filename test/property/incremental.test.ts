@@ -1,0 +1,105 @@
+import fc from 'fast-check';
+import { expect, test } from 'vitest';
+import { Dependents } from '../../src/control-plane/dependents.ts';
+import { buildResources } from '../../src/envoy/build-resources.ts';
+import { MeshFileParser } from '../../src/sources/parse-mesh-files.ts';
+import { resolveProxyView } from '../../src/topology/proxy-view.ts';
+import { buildTopology, findProxies, type Topology } from '../../src/topology/topology.ts';
+import { trackReads } from '../../src/topology/tracked-topology.ts';
+
+/** Everything that can be there or not, each in a file of its own as a user would keep it. Many of them touch each other. */
+const sidecar = (more: object = {}) => ({ connect: { sidecar_service: { proxy: { mode: 'transparent', ...more } } } });
+const node = (name: string, address: string, ...services: object[]) => ({ nodes: [{ name, address, services }] });
+const entry = (kind: string, name: string, fields: object) => ({ config_entries: [{ kind, name, ...fields }] });
+const PIECES: Record<string, object> = {
+  web: node('vm-web', '10.0.0.1', { name: 'web', port: 8080, ...sidecar() }),
+  explicit: node('vm-batch', '10.0.0.9', { name: 'batch', port: 1, ...sidecar({ upstreams: [{ destination_name: 'api', local_bind_port: 5000 }] }) }),
+  api1: node('vm-api1', '10.0.0.2', { name: 'api', id: 'api1', port: 9090, meta: { version: 'v1' }, ...sidecar() }),
+  api2: node('vm-api2', '10.0.0.3', {
+    name: 'api',
+    id: 'api2',
+    port: 9090,
+    meta: { version: 'v2' },
+    checks: [{ name: 'c', status: 'critical' }],
+    ...sidecar(),
+  }),
+  db: node('vm-db', '10.0.0.4', { name: 'db', port: 5432, ...sidecar({ transparent_proxy: { dialed_directly: true } }) }),
+  dbToo: node('vm-db', '10.0.0.4', { name: 'db2', port: 5433, ...sidecar({ transparent_proxy: { dialed_directly: true } }) }),
+  cache: node('vm-cache', '10.0.0.5', { name: 'cache', port: 6379, tagged_addresses: { virtual: { address: '172.20.0.5', port: 1 } }, ...sidecar() }),
+  gateway: node('vm-gw', '10.0.0.6', { name: 'gw', kind: 'terminating-gateway', port: 8443 }),
+  links: entry('terminating-gateway', 'gw', { services: [{ name: '*' }] }),
+  legacy: node('vm-legacy', '10.0.0.7', { name: 'legacy', port: 80 }),
+  webApi: entry('service-intentions', 'api', { sources: [{ name: 'web', action: 'allow' }] }),
+  anyDb: entry('service-intentions', 'db', { sources: [{ name: '*', action: 'allow' }] }),
+  anyAny: entry('service-intentions', '*', { sources: [{ name: '*', action: 'allow' }] }),
+  l7: entry('service-intentions', 'cache', { sources: [{ name: 'web', permissions: [{ action: 'allow', http: { path_prefix: '/a' } }] }] }),
+  http: entry('service-defaults', 'api', { protocol: 'http' }),
+  cacheHttp: entry('service-defaults', 'cache', { protocol: 'http', upstream_config: { defaults: { connect_timeout_ms: 3000 } } }),
+  allHttp: entry('proxy-defaults', 'global', { config: { protocol: 'http', local_connect_timeout_ms: 4000 } }),
+  subsets: entry('service-resolver', 'api', {
+    default_subset: 'v1',
+    subsets: { v1: { filter: 'Service.Meta.version == v1' }, v2: { filter: 'Service.Meta.version == v2' } },
+  }),
+  redirect: entry('service-resolver', 'old', { redirect: { service: 'api' } }),
+  webOld: entry('service-intentions', 'old', { sources: [{ name: 'web', action: 'allow' }] }),
+  failover: entry('service-resolver', 'cache', { failover: { '*': { service: 'db' } } }),
+  meshOnly: entry('mesh', 'mesh', { transparent_proxy: { mesh_destinations_only: true } }),
+  egress: entry('service-defaults', 'outside', { protocol: 'tcp', destination: { addresses: ['198.51.100.7'], port: 443 } }),
+  webEgress: entry('service-intentions', 'outside', { sources: [{ name: 'web', action: 'allow' }] }),
+  manual: { manual_virtual_ips: { api: ['172.30.0.1'] } },
+};
+const NAMES = Object.keys(PIECES);
+
+test('recomputing only what a change touches gives what recomputing everything gives', () => {
+  fc.assert(
+    fc.property(fc.array(fc.subarray(NAMES), { minLength: 2, maxLength: 6 }), (steps) => {
+      const parser = new MeshFileParser();
+      const dependents = new Dependents<string>();
+      const kept = new Map<string, string>();
+      for (const present of steps) {
+        const files = present.map((name) => ({ path: `${name}.json`, text: JSON.stringify(PIECES[name]) }));
+        const { mesh } = parser.parse([...files, { path: 'default.json', text: '{"datacenter":"dc1"}' }]);
+        if (!mesh) continue;
+        const services = ['web', 'api', 'db', 'db2', 'cache', 'old', 'batch', 'outside', 'legacy'];
+        const topology = buildTopology(mesh, { trustDomain: 'td.consul', virtualIps: new Map(services.map((name, index) => [name, `240.0.0.${index + 1}`])) });
+        for (const id of dependents.takeTouchedBy(topology)) kept.delete(id);
+        for (const id of ['web', 'api1', 'api2', 'db', 'db2', 'cache', 'batch'].map((name) => `${name}-sidecar-proxy`)) {
+          if (!kept.has(id)) {
+            const { topology: tracked, reads } = trackReads(topology);
+            kept.set(id, configuration(tracked, id));
+            dependents.set(id, reads);
+          }
+          expect(kept.get(id)).toEqual(configuration(topology, id));
+        }
+      }
+    }),
+    { numRuns: 40 },
+  );
+});
+
+test('a change that does not concern a proxy does not touch it', () => {
+  const parser = new MeshFileParser();
+  const dependents = new Dependents<string>();
+  const load = (...present: string[]) => {
+    const { mesh } = parser.parse(present.map((name) => ({ path: name, text: JSON.stringify(PIECES[name]) })));
+    if (!mesh) throw new Error('no mesh');
+    return buildTopology(mesh, { trustDomain: 'td.consul', virtualIps: new Map([['api', '240.0.0.1']]) });
+  };
+  const { topology, reads } = trackReads(load('web', 'api1', 'webApi'));
+  configuration(topology, 'web-sidecar-proxy');
+  dependents.set('web', reads);
+  expect([...dependents.takeTouchedBy(load('web', 'api1', 'webApi', 'cache', 'legacy', 'l7', 'cacheHttp'))]).toEqual(['web']); // cache has a virtual address of its own: refused from now on
+  const again = trackReads(load('web', 'api1', 'webApi'));
+  configuration(again.topology, 'web-sidecar-proxy');
+  dependents.set('web', again.reads);
+  expect([...dependents.takeTouchedBy(load('web', 'api1', 'webApi', 'legacy', 'l7', 'explicit', 'subsets'))]).toEqual(['web']); // subsets of api
+  const last = trackReads(load('web', 'api1', 'webApi'));
+  configuration(last.topology, 'web-sidecar-proxy');
+  dependents.set('web', last.reads);
+  expect([...dependents.takeTouchedBy(load('web', 'api1', 'webApi', 'legacy', 'l7', 'explicit', 'cacheHttp', 'failover'))]).toEqual([]);
+});
+
+function configuration(topology: Topology, id: string): string {
+  const [proxy] = findProxies(topology, id);
+  return proxy ? JSON.stringify(buildResources(resolveProxyView(topology, proxy), { ipv6: true })) : 'not registered';
+}
