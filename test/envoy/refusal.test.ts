@@ -101,12 +101,12 @@ describeLab('who is refused', () => {
     test('a caller whose own sidecar does not know of it yet is refused by the destination', async (context) => {
       const { mesh, world } = shop;
       const tls = await issueLeaf(world.control, 'web');
-      const target = { host: shop.host('ledger').ipv4, port: 21_000, tls };
+      const target = { host: shop.host('ledger').ipv4, port: 21_000, tls, expect: 'banner' };
       const deniedMs = mesh.setIntention('ledger', [{ name: 'web', action: 'deny' }]);
       const denied = await shop.outsider.app.pollTcp({ ...target, want: 'refusal', sinceMs: deniedMs });
       await measured(context, 'deny, at the destination', denied.afterMs, 100);
       const allowedMs = mesh.setIntention('ledger', [{ name: 'web', action: 'allow' }]);
-      await shop.outsider.app.pollTcp({ ...target, expect: 'banner', want: 'bytes', sinceMs: allowedMs });
+      await shop.outsider.app.pollTcp({ ...target, want: 'bytes', sinceMs: allowedMs });
     });
 
     test('a headless instance: none of the bytes leave in plaintext', async (context) => {
