@@ -77,6 +77,7 @@ function denied(problem: Problem): Problem {
 
 function identityOf(item: unknown): { kind: ConfigEntryKind; name: string; createIndex: number } | undefined {
   if (typeof item !== 'object' || item === null) return undefined;
-  const { Kind, Name, CreateIndex } = item as Record<string, unknown>;
+  // the mesh entry has no name in Consul's answers: there is one only
+  const { Kind, Name = Kind, CreateIndex } = item as Record<string, unknown>;
   return isConfigEntryKind(Kind) && typeof Name === 'string' ? { kind: Kind, name: Name, createIndex: Number(CreateIndex) } : undefined;
 }
