@@ -15,7 +15,14 @@ interface ProxyParameters {
 }
 
 /** Serves `api` over HTTP. Rejects with the listen error (`EADDRINUSE`, `EACCES`) when the address cannot be had. */
-export async function startAdminServer(options: { host: string; port: number; api: AdminApi; metrics: Metrics }): Promise<AdminServer> {
+export async function startAdminServer(options: {
+  host: string;
+  port: number;
+  api: AdminApi;
+  metrics: Metrics;
+  /** Brings gauges up to date; called before they are read. */
+  observe: () => void;
+}): Promise<AdminServer> {
   const { api, metrics } = options;
   const app = fastify({ forceCloseConnections: true, bodyLimit: 64 * 1024 });
 
@@ -30,7 +37,10 @@ export async function startAdminServer(options: { host: string; port: number; ap
     const readiness = api.readiness();
     return reply.status(readiness.ready ? 200 : 503).send(readiness);
   });
-  app.get('/metrics', async (_request, reply) => reply.type(metrics.registry.contentType).send(await metrics.registry.metrics()));
+  app.get('/metrics', async (_request, reply) => {
+    options.observe();
+    return reply.type(metrics.registry.contentType).send(await metrics.registry.metrics());
+  });
   readRoutes(app, api);
   writeRoutes(app, api);
 

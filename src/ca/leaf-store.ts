@@ -73,6 +73,12 @@ export class LeafStore {
     return this.#issue(service, entry, () => {});
   }
 
+  /** When the first of the leaves in use expires, in milliseconds since the epoch; undefined without any. */
+  earliestExpiry(): number | undefined {
+    const ends = [...this.#entries.values()].flatMap(({ leaf }) => leaf?.notAfter ?? []);
+    return ends.length > 0 ? Math.min(...ends) : undefined;
+  }
+
   /** Forgets every service that is not in the set. */
   retainOnly(services: ReadonlySet<string>): void {
     for (const service of this.#entries.keys()) if (!services.has(service)) this.#entries.delete(service);

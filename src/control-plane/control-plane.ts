@@ -16,6 +16,7 @@ import { openFileOrigin } from './file-origin.ts';
 import { createIdentities } from './identities.ts';
 import { MeshLoader } from './mesh-loader.ts';
 import { nameTableOf } from './name-table.ts';
+import { observeGauges } from './observe-gauges.ts';
 import { createProxyDirectory } from './proxy-directory.ts';
 import { Reconciler } from './reconciler.ts';
 
@@ -94,10 +95,11 @@ export async function startControlPlane(options: ControlPlaneOptions): Promise<C
       directory: origin.guard?.(directory) ?? directory,
       logger,
       clock,
+      onNack: (type) => metrics.nacks.inc({ type }),
     });
     closers.push(() => xds.close());
     const api = createAdminApi({ reconciler, loader, ca, xds });
-    const admin: AdminServer = await startAdminServer({ ...options.admin, api, metrics });
+    const admin: AdminServer = await startAdminServer({ ...options.admin, api, metrics, observe: () => observeGauges(metrics, { api, leaves }) });
     closers.push(() => admin.close());
     const dns: DnsServer | undefined = options.dns
       ? await startDnsServer({ ...options.dns, names: () => nameTableOf(reconciler.topology), datacenter: origin.datacenter() ?? DEFAULT_DATACENTER, logger })

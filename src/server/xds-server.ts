@@ -1,5 +1,6 @@
 import { randomBytes } from 'node:crypto';
 import * as grpc from '@grpc/grpc-js';
+import type { ResourceType } from '../cache/resource.ts';
 import { XDS_METHODS, type XdsMethod } from '../proto/services.ts';
 import type { Clock } from '../runtime/clock.ts';
 import type { Logger } from '../runtime/logger.ts';
@@ -17,6 +18,8 @@ export interface XdsServerOptions {
   readonly directory: ProxyDirectory;
   readonly logger: Logger;
   readonly clock: Clock;
+  /** Called for every refusal that is not a mere repetition of the one before. */
+  readonly onNack?: (type: ResourceType) => void;
   /** Aborting it is the same as `close()`. */
   readonly signal?: AbortSignal;
 }
@@ -59,13 +62,13 @@ const OPTIONS: grpc.ServerOptions = {
  * Serves xDS over gRPC: ADS and the per-type services, in both variants.
  * @throws ListenError when the port is in use or the address is none of this machine
  */
-export async function startXdsServer({ address, tls, directory, logger, clock, signal }: XdsServerOptions): Promise<XdsServer> {
+export async function startXdsServer({ address, tls, directory, logger, clock, onNack, signal }: XdsServerOptions): Promise<XdsServer> {
   // grpc-js writes to stderr of its own accord; what matters reaches us as errors and events as well
   const quietly = (...words: unknown[]) => logger.debug({ words }, 'grpc-js');
   grpc.setLogger({ error: quietly, info: quietly, debug: quietly });
   const server = new grpc.Server(OPTIONS);
   const streams = new Map<number, XdsStream>();
-  const shared = { directory, logger, clock, encoded: new EncodedResources(), turns: new TurnQueue() };
+  const shared = { directory, logger, clock, encoded: new EncodedResources(), turns: new TurnQueue(), onNack };
   // nonces must not look like those of this server's former life
   const life = randomBytes(3).toString('hex');
   let opened = 0;

@@ -28,6 +28,7 @@ export interface StreamContext {
   readonly turns: TurnQueue;
   readonly logger: Logger;
   readonly clock: Clock;
+  readonly onNack?: ((type: ResourceType) => void) | undefined;
 }
 
 const TYPE_OF_URL: ReadonlyMap<string, ResourceType> = new Map((Object.keys(RESOURCE_TYPES) as ResourceType[]).map((type) => [RESOURCE_TYPES[type], type]));
@@ -216,6 +217,7 @@ export class XdsStream {
     if (!nack) this.#loggedNacks.delete(type);
     else if (this.#loggedNacks.get(type) !== nack.error) {
       this.#loggedNacks.set(type, nack.error);
+      this.#context.onNack?.(type);
       const { error: reason, resources, nonce, version } = nack;
       this.#context.logger.warn({ ...this.#names(), type, resources, reason, nonce, version }, 'the proxy refused its configuration (NACK)');
     }

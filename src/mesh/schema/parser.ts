@@ -155,14 +155,21 @@ const TYPE_WORDS: Readonly<Record<string, string>> = {
 
 function wrongType(input: unknown, expected: string, path: ValuePath): Defect {
   const hint = hintForType(input, expected);
-  return { code: 'wrong-type', message: `${describe(input)} where ${expected} belongs`, path, ...(hint ? { hint } : {}) };
+  return { code: 'wrong-type', message: `${nameOf(path)}${describe(input)} where ${expected} belongs`, path, ...(hint ? { hint } : {}) };
 }
 
 function hintForType(input: unknown, expected: string): string | undefined {
   if (expected === 'text' && ['number', 'boolean'].includes(typeof input)) return `put it in quotes: "${String(input)}"`;
-  if (/number|true or false/.test(expected) && typeof input === 'string') return 'take the quotes away';
+  if (/number/.test(expected) && typeof input === 'string' && /^-?\d+(\.\d+)?$/.test(input)) return 'take the quotes away';
+  if (expected === 'true or false' && (input === 'true' || input === 'false')) return 'take the quotes away';
   if (expected === 'a list' && isObject(input)) return 'begin the item with "- "';
   return undefined;
+}
+
+/** The key in front, where there is one: the place of a value says where, not what. */
+function nameOf(path: ValuePath): string {
+  const key = path.findLast((part) => typeof part === 'string');
+  return key === undefined ? '' : `${key}: `;
 }
 
 function describe(input: unknown): string {
