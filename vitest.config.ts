@@ -8,7 +8,7 @@ export default defineConfig({
       {
         test: {
           name: 'fast',
-          include: ['test/{unit,golden,protocol,feature,property,conformance}/**/*.test.ts'],
+          include: ['test/{unit,golden,protocol,feature,property,simulation,conformance}/**/*.test.ts'],
           testTimeout: 20_000,
           sequence: { groupOrder: 0 },
         },

@@ -179,9 +179,14 @@ function intentionsAllow(list: readonly Entry[], defaultPolicy: 'allow' | 'deny'
   const action = actionOf(decided.source);
   if (action === 'deny' || !hasToken(decided.jwt, sent)) return false;
   if (action === 'allow') return true;
-  const first = decided.source.permissions.find(({ http }) => http === undefined || requestMatches(http, sent));
+  const first = decided.source.permissions.find((one) => one.http === undefined || requestMatches(one.http, sent, denies(one)));
   if (!first) return defaultPolicy === 'allow';
   return first.action === 'allow' && hasToken(first.jwt, sent);
+}
+
+/** By itself, or because a provider does not exist and so nobody can have the token. */
+function denies({ action, jwt: demand }: Permission): boolean {
+  return action === 'deny' || (demand?.providers.some(({ name }) => !PROVIDERS.has(name)) ?? false);
 }
 
 /** A provider that does not exist makes the whole demand unanswerable. */
@@ -199,15 +204,17 @@ function hasToken(demand: Entry['jwt'], { tokens }: Request): boolean {
   });
 }
 
-function requestMatches(http: HttpMatch, { path: sentPath, method, headers }: Request): boolean {
+/** What denies takes a missing header for an empty one where all values but some are meant: to leave it out must not open the door. */
+function requestMatches(http: HttpMatch, { path: sentPath, method, headers }: Request, denying: boolean): boolean {
   if (http.path_exact && sentPath !== http.path_exact) return false;
   if (http.path_prefix && !sentPath.startsWith(http.path_prefix)) return false;
   if (http.path_regex && !new RegExp(`^(?:${http.path_regex})$`).test(sentPath)) return false;
   if (http.methods.length > 0 && !http.methods.includes(method)) return false;
   return http.header.every((header) => {
-    const value = headers[header.name.toLowerCase()];
     const invert = header.invert ?? false;
-    if (header.present) return (value !== undefined) !== invert;
+    const sentValue = headers[header.name.toLowerCase()];
+    if (header.present) return (sentValue !== undefined) !== invert;
+    const value = sentValue ?? (denying && invert ? '' : undefined);
     if (value === undefined) return false;
     const fold = (text: string) => (header.ignore_case ? text.toLowerCase() : text);
     if (header.exact) return (fold(value) === fold(header.exact)) !== invert;

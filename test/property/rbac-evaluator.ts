@@ -62,9 +62,10 @@ function permissionMatches(permission: Permission, request: Request): boolean {
   throw new Error(`not evaluated: ${JSON.stringify(permission)}`);
 }
 
-/** An absent header matches nothing, and inverted still nothing, except for presence. */
+/** An absent header matches nothing, and inverted still nothing, except for presence; or it is taken for an empty one. */
 function headerMatches(matcher: HeaderMatcher, { method, headers }: Request): boolean {
-  const value = matcher.name === ':method' ? method : headers[(matcher.name ?? '').toLowerCase()];
+  const sent = matcher.name === ':method' ? method : headers[(matcher.name ?? '').toLowerCase()];
+  const value = sent ?? (matcher.treat_missing_header_as_empty ? '' : undefined);
   const invert = matcher.invert_match ?? false;
   if (matcher.present_match) return (value !== undefined) !== invert;
   if (value === undefined || !matcher.string_match) return false;
