@@ -3,7 +3,8 @@ import { formatProblem, type Problem } from '../mesh/problem.ts';
 import type { Logger } from '../runtime/logger.ts';
 import type { Metrics } from '../runtime/metrics.ts';
 import { StateError } from '../runtime/state-error.ts';
-import { buildTopology, type Topology } from '../topology/topology.ts';
+import { buildTopology } from '../topology/build-topology.ts';
+import type { Topology } from '../topology/topology.ts';
 import type { VirtualIpStore } from './virtual-ip-store.ts';
 
 /** What a source read: a mesh, or the errors that keep it from being one. */

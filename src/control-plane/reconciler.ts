@@ -6,7 +6,7 @@ import type { Instance } from '../mesh/instance.ts';
 import type { Problem } from '../mesh/problem.ts';
 import type { Logger } from '../runtime/logger.ts';
 import type { Metrics } from '../runtime/metrics.ts';
-import { resolveProxyView } from '../topology/proxy-view.ts';
+import { resolveProxyView } from '../topology/resolve-proxy-view.ts';
 import type { Topology } from '../topology/topology.ts';
 import { trackReads } from '../topology/tracked-topology.ts';
 import { buildSecrets } from './build-secrets.ts';

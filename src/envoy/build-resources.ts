@@ -51,7 +51,7 @@ export function buildResources(view: ProxyView, traits: EnvoyTraits): BuiltResou
     ...view.upstreams.flatMap((upstream) => upstreamResources(view, upstream, note)),
     ...transparentResources(view, outbound?.listener !== undefined),
     listenerResource(ownListener ? securePublicListener(view, ownListener) : buildPublicListener(view, traits, tracing)),
-    ...view.exposedPaths.map((exposed) => listenerResource(buildExposedListener(view, exposed, traits, tracing))),
+    ...view.exposedPaths.map((exposed) => listenerResource(buildExposedListener(view, exposed, traits))),
     ...(outbound?.listener ? [listenerResource(outbound.listener)] : []),
     ...view.upstreams.flatMap((upstream) => upstreamListeners(view, upstream, tracing, note)),
     ...view.upstreams.flatMap((upstream) => upstreamRoutes(view, upstream)),
@@ -91,10 +91,19 @@ function upstreamResources(view: ProxyView, upstream: UpstreamView, note: Note):
   const written = note(userCluster(text, `envoy_cluster_json of ${upstream.name}`));
   const replaced = own.find(({ type }) => type === 'cluster');
   if (!written || !replaced) return own;
-  // Our own chains know it by its own name; a listener of the user's own, by the user's. Either way its transport stays mTLS.
-  const name = (upstream.settings.envoy_listener_json && written.name) || replaced.name;
+  if (written.name !== replaced.name && !upstream.settings.envoy_listener_json) note({ problems: [otherName(upstream.name, replaced.name)] });
+  // Whatever the user makes of it, its transport stays mTLS.
   const { transport_socket } = replaced.body as Cluster;
-  return own.map((resource) => (resource === replaced ? clusterResource({ ...written, name, transport_socket }) : resource));
+  return [clusterResource({ ...written, transport_socket }), ...own.filter(({ type }) => type === 'endpoint' && written.type === 'EDS')];
+}
+
+function otherName(upstream: string, wanted: string): Problem {
+  return {
+    code: 'escape-hatch-name',
+    severity: 'warning',
+    message: `envoy_cluster_json of ${upstream} has another name than ${wanted}, where the proxy sends its connections`,
+    hint: 'use that name, or give the upstream an envoy_listener_json too',
+  };
 }
 
 function transparentResources(view: ProxyView, listens: boolean): EnvoyResource[] {

@@ -1,8 +1,7 @@
 import type { envoy_config_route_v3_RouteConfiguration as RouteConfiguration } from '../proto/generated/types.ts';
 import { destinationClusterName, type Realm } from '../topology/names.ts';
 import { isHttp } from '../topology/proxy-settings.ts';
-import type { ProxyView } from '../topology/proxy-view.ts';
-import type { DestinationView } from '../topology/transparent-view.ts';
+import type { DestinationView, ProxyView } from '../topology/proxy-view.ts';
 import { buildEndpointAssignment } from './endpoint-assignment.ts';
 import type { EnvoyResource } from './resource.ts';
 import { buildUpstreamCluster } from './upstream-cluster.ts';
@@ -13,7 +12,7 @@ export function httpDestinationRouteName(realm: Realm, port: number): string {
 }
 
 /** Through the terminating gateways to each address; the SNI tells the gateway which one. */
-export function buildDestinationClusters(view: ProxyView, { service, protocol, addresses, spiffeId, endpoints }: DestinationView): EnvoyResource[] {
+export function buildDestinationClusters(view: ProxyView, { service, addresses, spiffeId, endpoints }: DestinationView): EnvoyResource[] {
   return addresses.flatMap((address): EnvoyResource[] => {
     const name = destinationClusterName(service, address, view);
     const cluster = buildUpstreamCluster({
@@ -21,7 +20,8 @@ export function buildDestinationClusters(view: ProxyView, { service, protocol, a
       sni: name,
       spiffeIds: [spiffeId],
       connectTimeoutMs: 5000,
-      protocol,
+      // In Consul destinations are spoken to in HTTP/1.1 whatever their protocol.
+      protocol: 'http',
       settings: {},
       tls: view.mesh.outgoingTls,
     });

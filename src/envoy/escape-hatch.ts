@@ -58,7 +58,7 @@ function secureChain(view: ProxyView, chain: FilterChain): FilterChain {
   const secured = managed
     ? filters.map((filter) => (isHttpConnectionManager(filter) ? withAuthorization(view, filter) : filter))
     : [buildNetworkRbac(connectionsOnly(view.inbound.authorization), view.trustDomain), ...filters];
-  return { ...chain, filters: secured, transport_socket: buildDownstreamTls(managed ? view.inbound.protocol : 'tcp', view.mesh.incomingTls) };
+  return { ...chain, filters: secured, transport_socket: buildDownstreamTls(view.inbound.protocol, view.mesh.incomingTls, !managed) };
 }
 
 const HTTP_CONNECTION_MANAGER = 'envoy.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager';

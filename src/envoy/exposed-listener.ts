@@ -3,12 +3,12 @@ import type { ExposedPath } from '../topology/exposed-paths.ts';
 import type { ProxyView } from '../topology/proxy-view.ts';
 import { buildListenerAccessLog } from './access-log.ts';
 import { singleAddressRange, socketAddress } from './address.ts';
-import { buildHttpConnectionManager, type Tracing } from './http-connection-manager.ts';
+import { buildHttpConnectionManager } from './http-connection-manager.ts';
 import { exposedClusterName, exposedFilterName, exposedListenerName, LOCAL_APP } from './names.ts';
 import type { EnvoyTraits } from './resource.ts';
 
 /** One path of the application without mTLS: for health checks and metrics, on a port of its own. */
-export function buildExposedListener(view: ProxyView, exposed: ExposedPath, traits: EnvoyTraits, tracing: Tracing | undefined): Listener {
+export function buildExposedListener(view: ProxyView, exposed: ExposedPath, traits: EnvoyTraits): Listener {
   const { path, protocol, listenerPort } = exposed;
   const { bindAddress } = view.inbound;
   const name = exposedFilterName(path, listenerPort);
@@ -24,7 +24,7 @@ export function buildExposedListener(view: ProxyView, exposed: ExposedPath, trai
     filter_chains: [
       {
         ...audienceMatch(exposed),
-        filters: [buildHttpConnectionManager({ protocol, statPrefix: name, routes: { inline }, tracing, accessLogs: view.accessLogs })],
+        filters: [buildHttpConnectionManager({ protocol, statPrefix: name, routes: { inline }, accessLogs: view.accessLogs })],
       },
     ],
     ...buildListenerAccessLog(view.accessLogs),

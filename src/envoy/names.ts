@@ -25,9 +25,9 @@ export const SECRETS = {
   callers: 'callers',
 } as const;
 
-/** The bind address is in the name because Envoy cannot re-bind a listener: another address must be another listener. */
+/** The bind address is in the name because Envoy cannot re-bind a listener: another address must be another listener. IPv6 stands in brackets. */
 export function listenerName(name: string, address: string, port: number): string {
-  return `${name}:${address}:${port}`;
+  return `${name}:${address.includes(':') ? `[${address}]` : address}:${port}`;
 }
 
 export function pipeListenerName(name: string, path: string): string {

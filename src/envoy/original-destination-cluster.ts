@@ -1,6 +1,6 @@
 import type { envoy_config_cluster_v3_Cluster as Cluster } from '../proto/generated/types.ts';
 import type { TlsSettings } from '../topology/mesh-settings.ts';
-import type { DirectDial } from '../topology/transparent-view.ts';
+import type { DirectDial } from '../topology/proxy-view.ts';
 import { envoyDuration } from './duration.ts';
 import { ORIGINAL_DESTINATION, passthroughClusterName } from './names.ts';
 import { buildUpstreamTls } from './tls-context.ts';

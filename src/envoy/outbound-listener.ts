@@ -9,8 +9,7 @@ import type {
 import { typed } from '../proto/typed.ts';
 import { chainStatName, destinationClusterName } from '../topology/names.ts';
 import { isHttp } from '../topology/proxy-settings.ts';
-import type { ProxyView } from '../topology/proxy-view.ts';
-import type { DestinationView, DirectDial, TransparentView } from '../topology/transparent-view.ts';
+import type { DestinationView, DirectDial, ProxyView, TransparentView } from '../topology/proxy-view.ts';
 import { buildListenerAccessLog } from './access-log.ts';
 import { singleAddressRange, socketAddress } from './address.ts';
 import { httpDestinationRouteName } from './destination.ts';

@@ -36,7 +36,7 @@ export function buildUpstreamTls(target: { sni: string; spiffeIds: readonly stri
  * mTLS of a public listener; a client certificate is always demanded. For tcp the secret also says who may connect at all: there
  * is nothing else to refuse a caller with before the application speaks.
  */
-export function buildDownstreamTls(protocol: Protocol, tls: TlsSettings | undefined): TransportSocket {
+export function buildDownstreamTls(protocol: Protocol, tls: TlsSettings | undefined, callersInHandshake = protocol === 'tcp'): TransportSocket {
   return {
     name: 'tls',
     typed_config: typed('envoy.extensions.transport_sockets.tls.v3.DownstreamTlsContext', {
@@ -44,7 +44,7 @@ export function buildDownstreamTls(protocol: Protocol, tls: TlsSettings | undefi
       common_tls_context: {
         tls_params: buildTlsParameters(tls),
         tls_certificate_sds_secret_configs: [sdsOverAds(SECRETS.leaf)],
-        validation_context_sds_secret_config: sdsOverAds(protocol === 'tcp' ? SECRETS.callers : SECRETS.roots),
+        validation_context_sds_secret_config: sdsOverAds(callersInHandshake ? SECRETS.callers : SECRETS.roots),
         ...(ALPN[protocol].length > 0 && { alpn_protocols: ALPN[protocol] }),
       },
     }),

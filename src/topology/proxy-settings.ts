@@ -59,7 +59,7 @@ export function resolveProxySettings(mesh: Mesh, proxy: Instance): ProxySettings
     exposedPaths: layers.map((layer) => layer?.expose?.paths ?? []).find((paths) => paths.length > 0) ?? [],
     accessLogs: own.access_logs ?? global?.access_logs,
     envoyExtensions: [...(global?.envoy_extensions ?? []), ...(service?.envoy_extensions ?? []), ...(own.envoy_extensions ?? [])],
-    config: { ...globalConfig(global), ...serviceConfig(service), ...own.config },
+    config: { ...globalConfig(global), ...serviceConfig(service), ...withoutEmpty(own.config) },
   };
 }
 
@@ -71,11 +71,16 @@ function first<Layer, Value>(layers: readonly (Layer | undefined)[], read: (laye
   return undefined;
 }
 
+/** A zero, `false` or `""` in a registration says nothing, as in Consul. */
+function withoutEmpty(config: Readonly<Record<string, unknown>> | undefined): Record<string, unknown> {
+  return Object.fromEntries(Object.entries(config ?? {}).filter(([, value]) => value));
+}
+
 function globalConfig(entry: EntryOfKind<'proxy-defaults'> | undefined): Record<string, unknown> {
   return { ...entry?.config, ...(entry?.protocol && !entry.config?.protocol && { protocol: entry.protocol }) };
 }
 
-/** Fields of service-defaults that mean the same as a key of `proxy.config`. A zero is "not set", as in Consul. */
+/** Fields of service-defaults that mean the same as a key of `proxy.config`. */
 const SERVICE_CONFIG_KEYS = [
   'protocol',
   'max_inbound_connections',
@@ -86,5 +91,5 @@ const SERVICE_CONFIG_KEYS = [
 ] as const;
 
 function serviceConfig(entry: EntryOfKind<'service-defaults'> | undefined): Record<string, unknown> {
-  return Object.fromEntries(SERVICE_CONFIG_KEYS.map((key) => [key, entry?.[key]]).filter(([, value]) => value));
+  return withoutEmpty(Object.fromEntries(SERVICE_CONFIG_KEYS.map((key) => [key, entry?.[key]])));
 }

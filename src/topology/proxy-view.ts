@@ -1,17 +1,14 @@
-import type { Instance } from '../mesh/instance.ts';
 import type { Problem } from '../mesh/problem.ts';
-import { type Authorization, resolveAuthorization } from './authorization.ts';
+import type { Authorization } from './authorization.ts';
 import type { JwtProvider } from './authorization-jwt.ts';
+import type { AddressRange } from './denied-ranges.ts';
+import type { DestinationService } from './destinations.ts';
 import type { CompiledChain } from './discovery-chain/chain.ts';
 import type { Endpoint } from './endpoints.ts';
-import { type ExposedPath, resolveExposedPaths } from './exposed-paths.ts';
-import { type MeshSettings, resolveMeshSettings } from './mesh-settings.ts';
-import { serviceSpiffeId } from './names.ts';
-import { type AccessLogs, type EnvoyExtension, inboundProtocol, type Protocol, type ProxySettings } from './proxy-settings.ts';
-import type { Topology } from './topology.ts';
-import { resolveTransparentView, type TransparentView } from './transparent-view.ts';
+import type { ExposedPath } from './exposed-paths.ts';
+import type { MeshSettings } from './mesh-settings.ts';
+import type { AccessLogs, EnvoyExtension, Protocol, ProxySettings } from './proxy-settings.ts';
 import type { UpstreamSettings } from './upstream-settings.ts';
-import { resolveUpstreams } from './upstreams.ts';
 
 /**
  * All that one sidecar's configuration follows from: who it is, who may call it, whom it may call and how. Plain data, with
@@ -80,64 +77,31 @@ export interface PreparedQueryUpstream {
 
 export type UpstreamListener = { readonly address: string; readonly port: number } | { readonly socketPath: string; readonly mode: number };
 
-/** Everything that the configuration of this sidecar follows from. `proxy` must be a sidecar of this topology. */
-export function resolveProxyView(topology: Topology, proxy: Instance): ProxyView {
-  const sidecar = proxy.proxy;
-  if (!sidecar) throw new Error(`${proxy.id} on ${proxy.node} is no sidecar`);
-  const service = sidecar.destination_service_name;
-  const settings = topology.settingsOf(proxy);
-  const mesh = topology.once('mesh-settings', () => resolveMeshSettings(topology.mesh));
-  const problems: Problem[] = [];
-
-  const upstreams = resolveUpstreams(topology, proxy, settings);
-  const inbound = resolveInbound(topology, proxy, settings, mesh);
-  const transparent = settings.mode === 'transparent' ? resolveTransparentView(topology, proxy, settings, mesh, upstreams.upstreams) : undefined;
-  const exposed = resolveExposedPaths(topology, proxy, settings);
-  problems.push(...inbound.authorization.problems, ...upstreams.problems, ...(transparent?.problems ?? []), ...exposed.problems);
-  return {
-    id: proxy.id,
-    node: proxy.node,
-    service,
-    serviceId: sidecar.destination_service_id,
-    spiffeId: serviceSpiffeId(service, topology),
-    datacenter: topology.datacenter,
-    trustDomain: topology.trustDomain,
-    inbound,
-    upstreams: upstreams.upstreams,
-    transparent,
-    exposedPaths: exposed.paths,
-    jwtProviders: [...jwtProvidersOf(topology).values()],
-    mesh,
-    accessLogs: settings.accessLogs,
-    envoyExtensions: settings.envoyExtensions,
-    config: settings.config,
-    problems: problems.map((problem) => ({ ...problem, proxies: [proxy.id] })),
-  };
+/** What becomes of the application's captured connections. */
+export interface TransparentView {
+  readonly outboundPort: number;
+  /** Instances that are dialed by their own addresses, by target. */
+  readonly directDials: readonly DirectDial[];
+  /** Names for addresses outside the mesh that this proxy may call, through terminating gateways. By name. */
+  readonly destinations: readonly DestinationView[];
+  /** What is refused at once. Sorted. */
+  readonly deniedRanges: readonly AddressRange[];
+  /** Whether anything else goes on to where it was meant to go. */
+  readonly passOthersOn: boolean;
+  readonly problems: readonly Problem[];
 }
 
-function resolveInbound(topology: Topology, proxy: Instance, settings: ProxySettings, mesh: MeshSettings): InboundView {
-  const sidecar = proxy.proxy;
-  const service = sidecar?.destination_service_name ?? '';
-  const protocol = inboundProtocol(settings);
-  const { bind_address: bindAddress, bind_port: bindPort } = settings.config;
-  const servicePort = sidecar?.local_service_port ?? 0;
-  const permissive = settings.mutualTlsMode === 'permissive' && mesh.allowPermissiveMutualTls && servicePort > 0;
-  return {
-    protocol,
-    bindAddress: (typeof bindAddress === 'string' && bindAddress) || proxy.address || '0.0.0.0',
-    bindPort: Number(bindPort) || proxy.port,
-    authorization: topology.once(`authorization/${service}/${protocol}`, () =>
-      resolveAuthorization(topology.intentions, service, { protocol, jwtProviders: jwtProvidersOf(topology) }),
-    ),
-    localApp: {
-      address: sidecar?.local_service_address || '127.0.0.1',
-      port: servicePort,
-      socketPath: sidecar?.local_service_socket_path || undefined,
-    },
-    permissivePort: permissive ? servicePort : undefined,
-  };
+export interface DirectDial {
+  readonly service: string;
+  readonly sni: string;
+  readonly spiffeId: string;
+  readonly connectTimeoutMs: number;
+  /** Sorted. */
+  readonly addresses: readonly string[];
 }
 
-function jwtProvidersOf(topology: Topology): ReadonlyMap<string, JwtProvider> {
-  return topology.once('jwt-providers', () => new Map(topology.mesh.configEntries.ofKind('jwt-provider').map((entry) => [entry.name, entry])));
+export interface DestinationView extends DestinationService {
+  readonly spiffeId: string;
+  /** The terminating gateways that lead there. */
+  readonly endpoints: readonly Endpoint[];
 }

@@ -10,9 +10,7 @@ export function virtualAddressesOf(topology: Topology, service: string): readonl
     const tagged = topology
       .meshInstancesOf(service)
       .flatMap(({ kind, taggedAddresses }) =>
-        kind === 'terminating-gateway'
-          ? [taggedAddresses[`consul-virtual:${service}`]?.address]
-          : [taggedAddresses['consul-virtual']?.address, taggedAddresses.virtual?.address],
+        kind === 'terminating-gateway' ? [taggedAddresses[`consul-virtual:${service}`]?.address] : [taggedAddresses.virtual?.address],
       );
     const addresses = [topology.virtualIpOf(service), ...(topology.mesh.manualVirtualIps.get(service) ?? []), ...tagged];
     return [...new Set(addresses)].filter((address): address is string => address !== undefined && isIP(address) !== 0).sort();

@@ -7,7 +7,8 @@ import type { EnvoyResource } from '../../src/envoy/resource.ts';
 import { buildCallersSecret, buildLeafSecret, buildRootsSecret } from '../../src/envoy/secret.ts';
 import { decode, encodeUnknown } from '../../src/proto/codec.ts';
 import type { Messages } from '../../src/proto/generated/types.ts';
-import { type ProxyView, resolveProxyView } from '../../src/topology/proxy-view.ts';
+import type { ProxyView } from '../../src/topology/proxy-view.ts';
+import { resolveProxyView } from '../../src/topology/resolve-proxy-view.ts';
 import { findProxies, type Topology } from '../../src/topology/topology.ts';
 
 x509.cryptoProvider.set(webcrypto);

@@ -4,17 +4,18 @@ import { homedir, tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, describe, expect, it } from 'vitest';
 import { parseMeshFiles } from '../../src/sources/parse-mesh-files.ts';
-import { buildTopology, findProxies } from '../../src/topology/topology.ts';
+import { buildTopology } from '../../src/topology/build-topology.ts';
+import { findProxies } from '../../src/topology/topology.ts';
 import { allocateVirtualIps, NO_VIRTUAL_IPS, namesNeedingVirtualIp } from '../../src/topology/virtual-ips.ts';
 import { dumpProxy, ScratchAuthority } from './dump.ts';
 
 /**
  * What a real Consul served for the same mesh, compared resource by resource by an independent referee, without starting a server.
- * Skipped where the recordings or the referee are not at hand. `ONLY=02[0-9]` runs some; `SHOW=1` prints the differences.
+ * Skipped where the recordings or the referee are not at hand. `ONLY=02[0-9]` runs some; `SHOW=1` prints the differences; `SCENARIOS=DIR` takes other recordings.
  */
 
 const CONFORMANCE = new URL('../../../shared/conformance/', import.meta.url).pathname;
-const SCENARIOS = join(CONFORMANCE, 'scenarios');
+const SCENARIOS = process.env.SCENARIOS ?? join(CONFORMANCE, 'scenarios');
 const probe = findProbe();
 const scenarios = probe && existsSync(SCENARIOS) ? readdirSync(SCENARIOS).filter((name) => new RegExp(process.env.ONLY ?? '').test(name)) : [];
 const deliberate = readFileSync(new URL('deliberate-differences.txt', import.meta.url), 'utf8')

@@ -3,8 +3,9 @@ import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
 import { buildResources } from '../../src/envoy/build-resources.ts';
 import { parseMeshFiles } from '../../src/sources/parse-mesh-files.ts';
-import { resolveProxyView } from '../../src/topology/proxy-view.ts';
-import { buildTopology, type Topology } from '../../src/topology/topology.ts';
+import { buildTopology } from '../../src/topology/build-topology.ts';
+import { resolveProxyView } from '../../src/topology/resolve-proxy-view.ts';
+import type { Topology } from '../../src/topology/topology.ts';
 import { allocateVirtualIps, NO_VIRTUAL_IPS, namesNeedingVirtualIp } from '../../src/topology/virtual-ips.ts';
 
 /**

@@ -3,8 +3,9 @@ import { expect, test } from 'vitest';
 import { Dependents } from '../../src/control-plane/dependents.ts';
 import { buildResources } from '../../src/envoy/build-resources.ts';
 import { MeshFileParser } from '../../src/sources/parse-mesh-files.ts';
-import { resolveProxyView } from '../../src/topology/proxy-view.ts';
-import { buildTopology, findProxies, type Topology } from '../../src/topology/topology.ts';
+import { buildTopology } from '../../src/topology/build-topology.ts';
+import { resolveProxyView } from '../../src/topology/resolve-proxy-view.ts';
+import { findProxies, type Topology } from '../../src/topology/topology.ts';
 import { trackReads } from '../../src/topology/tracked-topology.ts';
 
 /** Everything that can be there or not, each in a file of its own as a user would keep it. Many of them touch each other. */

@@ -22,6 +22,9 @@ type HttpServiceSettings = NonNullable<Arguments['config']['http_service']>;
 /** The cluster of an authorization service on the same host; Consul's name. */
 const LOCAL_CLUSTER = 'local_ext_authz';
 
+/** Envoy's own for gRPC; over HTTP it refuses a service without one. */
+const DEFAULT_TIMEOUT_MS = 200;
+
 /** Asks a service of the user's whether a request, or a connection, may pass. */
 export function applyExtAuthz(settings: Arguments, { resources, view, required }: ExtensionInput): EnvoyResource[] {
   const { grpc_service: grpc, http_service: http } = settings.config;
@@ -85,7 +88,7 @@ function buildHttpService(settings: HttpServiceSettings, clusterName: string): H
   const added = (request?.headers_to_add ?? []).map(({ key, value }) => ({ key, value: value ?? '' }));
   return {
     // Envoy goes by the cluster and does not use the URI.
-    server_uri: { uri: clusterName, cluster: clusterName, ...(target.timeout && { timeout: envoyDuration(target.timeout) }) },
+    server_uri: { uri: clusterName, cluster: clusterName, timeout: envoyDuration(target.timeout ?? DEFAULT_TIMEOUT_MS) },
     ...(path_prefix && { path_prefix }),
     ...((allowed || added.length > 0) && {
       authorization_request: { ...(allowed && { allowed_headers: allowed }), ...(added.length > 0 && { headers_to_add: added }) },

@@ -10,9 +10,8 @@ import type { EnvoyResource } from '../resource.ts';
 
 export type Direction = 'inbound' | 'outbound';
 
-/** Exposed paths are on neither side: they are there for those who are not in the mesh. */
-export function directionOf({ name }: Pick<EnvoyResource, 'name'>): Direction | undefined {
-  if (name.startsWith('exposed_path_')) return undefined;
+/** Whatever is not the public listener counts as outbound in Consul, exposed paths too. */
+export function directionOf({ name }: Pick<EnvoyResource, 'name'>): Direction {
   return name.startsWith(`${PUBLIC_LISTENER}:`) ? 'inbound' : 'outbound';
 }
 

@@ -9,7 +9,7 @@ import type { ProxyView } from '../../topology/proxy-view.ts';
 import { envoyDuration } from '../duration.ts';
 import type { EnvoyResource } from '../resource.ts';
 import { ExtensionError, type ExtensionInput } from './extension.ts';
-import { insertFilter, mapFilterChains, mapHttpConnectionManager, speaksHttp } from './listeners.ts';
+import { insertFilter, mapFilterChains, mapHttpConnectionManager } from './listeners.ts';
 import { upstreamClusterName } from './target.ts';
 
 type Arguments = ExtensionArguments<'builtin/wasm'>;
@@ -18,21 +18,15 @@ type Remote = NonNullable<Code['remote']>;
 
 const DEFAULT_FETCH_TIMEOUT_MS = 1000;
 
-/** A WebAssembly plugin on every chain of one side that speaks its protocol. */
+/** A WebAssembly plugin on every HTTP chain of one side. Consul's extension has never done anything for tcp. */
 export function applyWasm(settings: Arguments, { resources, view, required }: ExtensionInput): EnvoyResource[] {
+  if (settings.protocol === 'tcp') throw new ExtensionError('plugins for tcp are not supported');
   const config = buildPluginConfig(settings, view, required);
-  const { insert_options: options } = settings;
-  if (settings.protocol === 'tcp') {
-    const filter = { name: 'envoy.filters.network.wasm', typed_config: typed('envoy.extensions.filters.network.wasm.v3.Wasm', { config }) };
-    return mapFilterChains(resources, settings.listener_type, (chain) =>
-      speaksHttp(chain) ? chain : { ...chain, filters: insertFilter(chain.filters ?? [], filter, 'envoy.filters.network.tcp_proxy', options) ?? chain.filters },
-    );
-  }
   const filter = { name: 'envoy.filters.http.wasm', typed_config: typed('envoy.extensions.filters.http.wasm.v3.Wasm', { config }) };
   return mapFilterChains(resources, settings.listener_type, (chain) =>
     mapHttpConnectionManager(chain, (manager) => ({
       ...manager,
-      http_filters: insertFilter(manager.http_filters ?? [], filter, 'envoy.filters.http.router', options) ?? manager.http_filters,
+      http_filters: insertFilter(manager.http_filters ?? [], filter, 'envoy.filters.http.router', settings.insert_options) ?? manager.http_filters,
     })),
   );
 }

@@ -48,6 +48,9 @@ export function startConsulSource(options: ConsulSourceOptions): { readonly done
 /**
  * Thirteen blocking queries, however large the mesh: nine kinds of config entries, the CA's roots, the checks that are not passing,
  * and two that answer nothing but say that the catalog moved. Then the catalog is read whole, in one request.
+ *
+ * None of them is `stale`: what a server says that lags behind cannot be told from what a restored snapshot holds, and either would
+ * be served.
  */
 class ConsulSource {
   readonly #options: ConsulSourceOptions;
@@ -59,8 +62,6 @@ class ConsulSource {
   #roots: ConsulRoots | undefined;
   #checks: { readonly failing: readonly RawCheck[]; readonly index: number } | undefined;
   #nodes: readonly RawNode[] | undefined;
-  /** The newest index that a watch of the catalog has told; a read that is older missed it. */
-  #catalogIndex = 0;
   #catalogMoved = true;
   #catalogFailures = 0;
   /** When the catalog may be read again. */
@@ -83,10 +84,14 @@ class ConsulSource {
       this.#watch('/connect/ca/roots', {}, ({ body }) => {
         this.#roots = parseRoots(body) ?? this.#roots;
       }),
-      this.#watch('/health/state/any', { stale: '', filter: 'Status != passing' }, (answer, rewound) => this.#takeChecks(answer, rewound)),
+      this.#watch('/health/state/any', { filter: 'Status != passing' }, (answer, rewound) => this.#takeChecks(answer, rewound)),
       // The filters leave nothing of the answers; their indexes still move with the catalog.
-      this.#watch('/catalog/services', { stale: '', filter: 'ServiceName == ""' }, (answer, rewound) => this.#catalogChanged(answer, rewound)),
-      this.#watch('/catalog/nodes', { stale: '', filter: 'Node == ""' }, (answer, rewound) => this.#catalogChanged(answer, rewound)),
+      this.#watch('/catalog/services', { filter: 'ServiceName == ""' }, () => {
+        this.#catalogMoved = true;
+      }),
+      this.#watch('/catalog/nodes', { filter: 'Node == ""' }, () => {
+        this.#catalogMoved = true;
+      }),
       this.#work(),
       this.#sweep(),
     ]);
@@ -109,11 +114,6 @@ class ConsulSource {
       },
       onHealth: (failure) => this.#health(path, failure),
     });
-  }
-
-  #catalogChanged({ index }: ConsulAnswer, rewound: boolean): void {
-    this.#catalogIndex = rewound ? index : Math.max(this.#catalogIndex, index);
-    this.#catalogMoved = true;
   }
 
   #takeChecks({ body, index }: ConsulAnswer, rewound: boolean): void {
@@ -177,12 +177,10 @@ class ConsulSource {
     this.#catalogMoved = false;
     const began = clock.now();
     try {
-      const answer = await client.request({ path: '/internal/ui/nodes', query: { stale: '' }, timeoutMs: CATALOG_TIMEOUT_MS, signal });
+      const answer = await client.request({ path: '/internal/ui/nodes', timeoutMs: CATALOG_TIMEOUT_MS, signal });
       if (answer.filteredByAcl) throw new ConsulError('the token may not read all nodes and services; see the policy in docs/consul.md', { status: 403 });
       const nodes = parseNodes(answer.body);
       if (!nodes) throw new ConsulError('the nodes that Consul lists cannot be read');
-      // a server that lags behind the one that said something moved
-      if (answer.index < this.#catalogIndex) throw new ConsulError('the Consul server that answers is behind the others', { status: 500 });
       this.#nodes = nodes;
       if (answer.index >= (this.#checks?.index ?? 0)) this.#checks = { failing: failingChecks(nodes), index: this.#checks?.index ?? 0 };
     } catch (error) {

@@ -1,8 +1,9 @@
 import { expect, test } from 'vitest';
 import { buildResources } from '../../../../src/envoy/build-resources.ts';
 import { parseMeshFiles } from '../../../../src/sources/parse-mesh-files.ts';
-import { resolveProxyView } from '../../../../src/topology/proxy-view.ts';
-import { buildTopology, findProxies } from '../../../../src/topology/topology.ts';
+import { buildTopology } from '../../../../src/topology/build-topology.ts';
+import { resolveProxyView } from '../../../../src/topology/resolve-proxy-view.ts';
+import { findProxies } from '../../../../src/topology/topology.ts';
 
 const service = (name: string, node: string) => ({
   name: node,

@@ -1,45 +1,14 @@
 import { isIP } from 'node:net';
 import { type Instance, reachableAddress } from '../mesh/instance.ts';
 import { parseInstanceFilter } from '../mesh/instance-filter/instance-filter.ts';
-import type { Problem } from '../mesh/problem.ts';
-import { type AddressRange, resolveDeniedRanges } from './denied-ranges.ts';
-import type { DestinationService } from './destinations.ts';
+import { resolveDeniedRanges } from './denied-ranges.ts';
 import type { ChainTarget } from './discovery-chain/chain.ts';
-import { type Endpoint, resolveEndpoints } from './endpoints.ts';
+import { resolveEndpoints } from './endpoints.ts';
 import type { MeshSettings } from './mesh-settings.ts';
 import { serviceSni, serviceSpiffeId } from './names.ts';
 import type { ProxySettings } from './proxy-settings.ts';
-import type { UpstreamView } from './proxy-view.ts';
+import type { DestinationView, DirectDial, TransparentView, UpstreamView } from './proxy-view.ts';
 import type { Topology } from './topology.ts';
-
-/** What becomes of the application's captured connections. */
-export interface TransparentView {
-  readonly outboundPort: number;
-  /** Instances that are dialed by their own addresses, by target. */
-  readonly directDials: readonly DirectDial[];
-  /** Names for addresses outside the mesh that this proxy may call, through terminating gateways. By name. */
-  readonly destinations: readonly DestinationView[];
-  /** What is refused at once. Sorted. */
-  readonly deniedRanges: readonly AddressRange[];
-  /** Whether anything else goes on to where it was meant to go. */
-  readonly passOthersOn: boolean;
-  readonly problems: readonly Problem[];
-}
-
-export interface DirectDial {
-  readonly service: string;
-  readonly sni: string;
-  readonly spiffeId: string;
-  readonly connectTimeoutMs: number;
-  /** Sorted. */
-  readonly addresses: readonly string[];
-}
-
-export interface DestinationView extends DestinationService {
-  readonly spiffeId: string;
-  /** The terminating gateways that lead there. */
-  readonly endpoints: readonly Endpoint[];
-}
 
 export function resolveTransparentView(
   topology: Topology,
