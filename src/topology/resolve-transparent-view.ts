@@ -75,7 +75,7 @@ function directlyDialedInstances(topology: Topology, target: ChainTarget): Insta
   const filter = parseInstanceFilter(target.subset.filter);
   return topology
     .meshInstancesOf(target.service)
-    .filter((instance) => instance.kind !== 'terminating-gateway' && (target.transparent_proxy.dialed_directly || topology.settingsOf(instance).dialedDirectly))
+    .filter((instance) => target.transparent_proxy.dialed_directly || topology.settingsOf(instance).dialedDirectly)
     .filter(filter.matches);
 }
 
