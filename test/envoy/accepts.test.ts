@@ -38,9 +38,9 @@ describe.each([release.default, release.newest])('Envoy %s', (version) => {
 
 const EXPECTED = [
   /global_downstream_max_connections/,
-  // As Consul has it: claims of tokens in RBAC, the failure mode of plugins, the headers sent to an authorization service.
+  // As Consul has it: claims of tokens in RBAC, the failure mode of plugins, the headers sent to an authorization service, the OpenTelemetry log.
   /Deprecated field: .*(rbac|wasm)\.proto/,
-  /Deprecated field: .*AuthorizationRequest\.allowed_headers/,
+  /Deprecated field: .*(AuthorizationRequest\.allowed_headers|OpenTelemetryAccessLogConfig\.common_config)/,
   // Validation fetches nothing.
   /jwks/i,
 ];
