@@ -1,3 +1,4 @@
+import { setMaxListeners } from 'node:events';
 import path from 'node:path';
 import { LeafArchive } from '../ca/leaf-archive.ts';
 import { LeafStore } from '../ca/leaf-store.ts';
@@ -30,6 +31,8 @@ export function openConsulOrigin({ consul, dataDir, clock, random, logger }: Con
   const client = createConsulClient(consul);
   const copy = new ConsulCopy({ dataDir, clock, logger });
   const ending = new AbortController();
+  // each watch listens to it
+  setMaxListeners(0, ending.signal);
   let current: ConsulReadings | undefined;
   let following: Promise<void> = Promise.resolve();
 

@@ -28,14 +28,21 @@ const POLL_MS = 1_000;
 const FIRST_RETRY_MS = 250;
 const LONGEST_RETRY_MS = 10_000;
 
-/** After an answer. `fresh`: it differs from what is known, or may; a wait that ran out is not fresh. */
-export function afterAnswer(query: BlockingQuery, index: number, now: number): NextQuery & { readonly fresh: boolean } {
+/**
+ * After an answer. `fresh`: it differs from what is known, or may; a wait that ran out is not fresh.
+ *
+ * When a snapshot is restored Consul ends all waiting queries at once with the index they had. Asked again with that index it would
+ * wait for the restored data to catch up; so an answer that comes before its time and says nothing new is asked for again without.
+ * @param early the answer came before the wait was over
+ */
+export function afterAnswer(query: BlockingQuery, index: number, now: number, early: boolean): NextQuery & { readonly fresh: boolean } {
   const sane = Number.isSafeInteger(index) && index > 0;
   const backwards = sane && index < query.index;
   const fresh = !sane || index !== query.seen;
   const sinceLast = query.answeredAt === undefined ? Number.POSITIVE_INFINITY : now - query.answeredAt;
   const delayMs = sane ? Math.max(0, LEAST_INTERVAL_MS - sinceLast) : POLL_MS;
-  return { query: { index: sane && !backwards ? index : 0, seen: sane ? index : undefined, failures: 0, answeredAt: now }, delayMs, fresh };
+  const doubtful = early && !fresh && query.index > 0;
+  return { query: { index: sane && !backwards && !doubtful ? index : 0, seen: sane ? index : undefined, failures: 0, answeredAt: now }, delayMs, fresh };
 }
 
 /**

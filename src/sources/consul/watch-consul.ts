@@ -34,6 +34,7 @@ export async function watchConsul(options: WatchOptions): Promise<void> {
   let lastIndex = 0;
   while (!signal.aborted) {
     let delayMs: number;
+    const asked = clock.now();
     try {
       const answer = await client.request({
         path: options.path,
@@ -43,7 +44,8 @@ export async function watchConsul(options: WatchOptions): Promise<void> {
       });
       if (answer.filteredByAcl) throw new ConsulError(`the token may not read all of ${options.path}; see the policy in docs/consul.md`, { status: 403 });
       if (!answer.knownLeader) throw new ConsulError('the Consul server that answers knows no leader', { status: 500 });
-      const next = afterAnswer(query, answer.index, clock.now());
+      const now = clock.now();
+      const next = afterAnswer(query, answer.index, now, now - asked < WAIT_S * 1000);
       ({ query, delayMs } = next);
       const rewound = answer.index < lastIndex;
       lastIndex = answer.index;

@@ -97,3 +97,22 @@ export function sidecarOnConsul(consul: ConsulAgent, folder: string, id: string)
     ),
   );
 }
+
+/** Registers a service with its sidecar in the catalog, on a machine without an agent: nothing but this call decides of its health. */
+export async function registerInCatalog(consul: ConsulAgent, name: string, port: number, upstreams: readonly string[]): Promise<Member> {
+  const ports = Object.fromEntries(await Promise.all(upstreams.map(async (upstream) => [upstream, await freePort()] as const)));
+  const node = { Node: `vm-${name}`, Address: '127.0.0.1' };
+  await consul.put('/v1/catalog/register', { ...node, Service: { Service: name, Port: port } });
+  const proxy = {
+    DestinationServiceName: name,
+    DestinationServiceID: name,
+    LocalServiceAddress: '127.0.0.1',
+    LocalServicePort: port,
+    Upstreams: upstreams.map((upstream) => ({ DestinationName: upstream, LocalBindPort: ports[upstream] })),
+  };
+  await consul.put('/v1/catalog/register', {
+    ...node,
+    Service: { Kind: 'connect-proxy', Service: `${name}-sidecar-proxy`, Port: await freePort(), Proxy: proxy },
+  });
+  return { name, port, upstreams: ports };
+}
