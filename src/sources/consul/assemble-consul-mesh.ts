@@ -3,6 +3,7 @@ import type { Instance } from '../../mesh/instance.ts';
 import { ConfigEntries, type Mesh } from '../../mesh/mesh.ts';
 import type { Problem } from '../../mesh/problem.ts';
 import type { ConfigEntry } from '../../mesh/schema/config-entry.ts';
+import { checkExposedChecks } from './check-exposed.ts';
 import type { ConsulCluster, ConsulRoots } from './consul-readings.ts';
 import type { ServiceVirtualIps } from './virtual-ip-reader.ts';
 
@@ -34,6 +35,6 @@ export function assembleConsulMesh({ cluster, roots, instances, entries, virtual
     configEntries,
     pinnedVirtualIps: pinned,
     manualVirtualIps: manual,
-    problems: [...problems, ...checkReferences({ configEntries, instances })],
+    problems: [...problems, ...checkExposedChecks(instances, entries), ...checkReferences({ configEntries, instances })],
   };
 }

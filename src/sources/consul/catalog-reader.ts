@@ -36,13 +36,15 @@ export class CatalogReader {
   read(nodes: readonly RawNode[], failing: readonly RawCheck[]): CatalogInstances {
     const healthOf = healthLookup(failing);
     const now = new Map<string, Known>();
+    const unreadable: Problem[] = [];
     for (const node of nodes) {
       const nodeSource = JSON.stringify([node.Address, node.Meta, node.TaggedAddresses]);
       for (const service of node.Services ?? []) {
         const id = idOf(service);
         const key = JSON.stringify([node.Node, id]);
         const found = this.#read(node, nodeSource, service, this.#known.get(key), healthOf(node.Node, id));
-        if (found) now.set(key, found);
+        if (found === 'unreadable') unreadable.push(unreadableService(id, node.Node));
+        else if (found) now.set(key, found);
       }
     }
     this.#known = now;
@@ -50,18 +52,19 @@ export class CatalogReader {
     return {
       instances: sorted.map(({ instance }) => instance),
       createIndexes: sorted.map(({ createIndex }) => createIndex),
-      problems: sorted.flatMap(({ problems }) => problems),
+      problems: [...unreadable, ...sorted.flatMap(({ problems }) => problems)],
     };
   }
 
-  #read(node: RawNode, nodeSource: string, service: unknown, before: Known | undefined, health: Health): Known | undefined {
+  #read(node: RawNode, nodeSource: string, service: unknown, before: Known | undefined, health: Health): Known | 'unreadable' | undefined {
     // Compared by content: after a snapshot was restored the same index may stand for something else.
     const source = `${nodeSource}${JSON.stringify(service)}`;
     if (before?.source === source) {
       return before.instance.health === health ? before : { ...before, instance: { ...before.instance, health } };
     }
     const parsed = parseCatalogService(service);
-    if (!parsed || parsed.PeerName || parsed.Service === CONSUL_ITSELF || !KINDS.has(parsed.Kind)) return undefined;
+    if (!parsed) return before ? { ...before, source, problems: [unreadableService(before.instance.id, node.Node)] } : 'unreadable';
+    if (parsed.PeerName || parsed.Service === CONSUL_ITSELF || !KINDS.has(parsed.Kind)) return undefined;
     const { instance, problems } = toInstance(node, parsed, health);
     return { source, instance, problems, createIndex: parsed.CreateIndex, modifyIndex: parsed.ModifyIndex };
   }
@@ -107,6 +110,12 @@ function toInstance(node: RawNode, service: CatalogService, health: Health): { i
     place,
   };
   return { instance, problems };
+}
+
+/** Its last form stands. One that was never readable is no instance, as if it were not registered. */
+function unreadableService(id: string, node: string): Problem {
+  const object = `service ${id} on ${node}`;
+  return { code: 'unreadable-service', severity: 'error', message: `what Consul says of ${object} cannot be read`, place: { object } };
 }
 
 function idOf(service: unknown): string {

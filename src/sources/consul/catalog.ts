@@ -35,7 +35,7 @@ const catalogService = z.object({
   Meta: textMap,
   Port: number,
   Weights: z.object({ Passing: number, Warning: number }).nullish(),
-  Proxy: z.unknown(),
+  Proxy: z.unknown().optional(),
   Connect: z.object({ Native: z.boolean().nullish() }).nullish(),
   Locality: z.object({ Region: text, Zone: text }).nullish(),
   PeerName: text,
