@@ -33,10 +33,13 @@ export function buildOutboundListener(
   traits: EnvoyTraits,
   tracing: Tracing | undefined,
 ): { listener: Listener | undefined; problems: readonly Problem[] } {
-  const allowed = [...upstreamChains(view, tracing), ...directDialChains(view, transparent), ...destinationChains(view, transparent, tracing)];
-  if (allowed.length === 0 && !transparent.passOthersOn) return { listener: undefined, problems: [] };
+  const byAddress = [...upstreamChains(view, tracing), ...directDialChains(view, transparent)];
+  const byPort = destinationChains(view, transparent, tracing);
+  if (byAddress.length + byPort.length === 0 && !transparent.passOthersOn) return { listener: undefined, problems: [] };
   const name = listenerName(OUTBOUND_LISTENER, LOOPBACK, transparent.outboundPort);
-  const { chains, problems } = keepDistinctChains([...allowed, deniedChain(view, transparent)], name);
+  const denied = deniedChain(view, transparent);
+  const again = repeatForPortsOf(byPort, [...byAddress, denied]);
+  const { chains, problems } = keepDistinctChains([...byAddress, ...byPort, denied, ...again], name);
   const listener: Listener = {
     name,
     address: socketAddress(LOOPBACK, transparent.outboundPort),
@@ -112,6 +115,22 @@ function tcpDestinationChains(view: ProxyView, { service, addresses, port }: Des
   });
 }
 
+/**
+ * Envoy looks at ports before addresses and does not come back: on a port that one chain names, only chains that name it count. So what holds
+ * on every port is repeated for each of those; otherwise a destination on port 443 would take that port away from every virtual address,
+ * and what is denied would be passed on there.
+ */
+function repeatForPortsOf(named: readonly FilterChain[], everywhere: readonly FilterChain[]): FilterChain[] {
+  const ports = new Set(named.map(({ filter_chain_match: match }) => match?.destination_port ?? 0));
+  return [...ports].flatMap((port) =>
+    everywhere.map((chain) => ({
+      ...chain,
+      ...(chain.name && { name: `${chain.name}:${port}` }),
+      filter_chain_match: { ...chain.filter_chain_match, destination_port: port },
+    })),
+  );
+}
+
 function inspectors({ destinations }: TransparentView): ListenerFilter[] {
   const byServerName = destinations.some(({ protocol, addresses }) => !isHttp(protocol) && addresses.some((address) => isIP(address) === 0));
   const byHost = destinations.some(({ protocol }) => isHttp(protocol));
@@ -129,8 +148,8 @@ const HTTP_INSPECTOR: ListenerFilter = {
 };
 
 /**
- * Closes at once what the proxy may not reach. More specific chains win over it. It must not match a port: Envoy looks at ports
- * before addresses and does not come back.
+ * Closes at once what the proxy may not reach. More specific chains win over it. It must not match a port alone: that would take the port
+ * away from all chains that name none.
  */
 function deniedChain(view: ProxyView, { deniedRanges }: TransparentView): FilterChain {
   return {

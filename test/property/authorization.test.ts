@@ -7,12 +7,10 @@ import { configEntrySchemas } from '../../src/mesh/schema/config-entry.ts';
 import type { envoy_config_rbac_v3_RBAC as Rbac } from '../../src/proto/generated/types.ts';
 import { resolveAuthorization } from '../../src/topology/authorization.ts';
 import { buildIntentionIndex } from '../../src/topology/intentions.ts';
+import { actionOf, deciding, intentionsAllow } from './intentions-oracle.ts';
 import { type Request, rbacAllows, textMatches } from './rbac-evaluator.ts';
 
 type Entry = EntryOfKind<'service-intentions'>;
-type Source = Entry['sources'][number];
-type Permission = Source['permissions'][number];
-type HttpMatch = NonNullable<Permission['http']>;
 
 const TRUST_DOMAIN = 'mesh.test';
 const NAMES = ['a', 'ab', 'b', 'b-a', 'b.a'];
@@ -133,7 +131,7 @@ describe('RBAC', () => {
           const authorization = resolveAuthorization(buildIntentionIndex(list, defaultPolicy), destination, { protocol: 'http', jwtProviders: PROVIDERS });
           const rules = rulesOf(buildHttpRbac(authorization, TRUST_DOMAIN).typed_config);
           const sent = { ...rest, identity: identityOf(caller) };
-          expect(rbacAllows(rules, sent)).toBe(intentionsAllow(list, defaultPolicy, caller, destination, sent));
+          expect(rbacAllows(rules, sent)).toBe(intentionsAllow({ entries: list, defaultPolicy, providers: PROVIDERS }, caller, destination, sent));
         },
       ),
       { numRuns: 600 },
@@ -158,72 +156,6 @@ describe('RBAC', () => {
     );
   });
 });
-
-/** The intention that decides, by Consul's precedence numbers: 9 both exact, 8 exact destination, 6 exact source, 5 neither. */
-function deciding(list: readonly Entry[], caller: string, destination: string): { source: Source; jwt: Entry['jwt'] } | undefined {
-  const matching = list.flatMap((entry) =>
-    entry.sources
-      .filter(({ name }) => (name === caller || name === '*') && (entry.name === destination || entry.name === '*'))
-      .map((found) => ({ source: found, jwt: entry.jwt, precedence: (entry.name === '*' ? 5 : 8) + (found.name === '*' ? 0 : 1) })),
-  );
-  return matching.sort((a, b) => b.precedence - a.precedence)[0];
-}
-
-function actionOf({ action, permissions }: Source): 'allow' | 'deny' | 'l7' {
-  return permissions.length > 0 ? 'l7' : (action ?? 'deny');
-}
-
-function intentionsAllow(list: readonly Entry[], defaultPolicy: 'allow' | 'deny', caller: string, destination: string, sent: Request): boolean {
-  const decided = deciding(list, caller, destination);
-  if (!decided) return defaultPolicy === 'allow';
-  const action = actionOf(decided.source);
-  if (action === 'deny' || !hasToken(decided.jwt, sent)) return false;
-  if (action === 'allow') return true;
-  const first = decided.source.permissions.find((one) => one.http === undefined || requestMatches(one.http, sent, denies(one)));
-  if (!first) return defaultPolicy === 'allow';
-  return first.action === 'allow' && hasToken(first.jwt, sent);
-}
-
-/** By itself, or because a provider does not exist and so nobody can have the token. */
-function denies({ action, jwt: demand }: Permission): boolean {
-  return action === 'deny' || (demand?.providers.some(({ name }) => !PROVIDERS.has(name)) ?? false);
-}
-
-/** A provider that does not exist makes the whole demand unanswerable. */
-function hasToken(demand: Entry['jwt'], { tokens }: Request): boolean {
-  if (!demand) return true;
-  if (demand.providers.some(({ name }) => !PROVIDERS.has(name))) return false;
-  return demand.providers.some(({ name, verify_claims }) => {
-    const payload = tokens[`jwt_payload_${name}`];
-    return (
-      payload !== undefined &&
-      verify_claims.every(
-        ({ path: keys, value }) => keys.reduce<unknown>((at, key) => (at instanceof Object ? Reflect.get(at, key) : undefined), payload) === value,
-      )
-    );
-  });
-}
-
-/** What denies takes a missing header for an empty one where all values but some are meant: to leave it out must not open the door. */
-function requestMatches(http: HttpMatch, { path: sentPath, method, headers }: Request, denying: boolean): boolean {
-  if (http.path_exact && sentPath !== http.path_exact) return false;
-  if (http.path_prefix && !sentPath.startsWith(http.path_prefix)) return false;
-  if (http.path_regex && !new RegExp(`^(?:${http.path_regex})$`).test(sentPath)) return false;
-  if (http.methods.length > 0 && !http.methods.includes(method)) return false;
-  return http.header.every((header) => {
-    const invert = header.invert ?? false;
-    const sentValue = headers[header.name.toLowerCase()];
-    if (header.present) return (sentValue !== undefined) !== invert;
-    const value = sentValue ?? (denying && invert ? '' : undefined);
-    if (value === undefined) return false;
-    const fold = (text: string) => (header.ignore_case ? text.toLowerCase() : text);
-    if (header.exact) return (fold(value) === fold(header.exact)) !== invert;
-    if (header.prefix) return fold(value).startsWith(fold(header.prefix)) !== invert;
-    if (header.suffix) return fold(value).endsWith(fold(header.suffix)) !== invert;
-    if (header.contains) return fold(value).includes(fold(header.contains)) !== invert;
-    return (value === header.regex) !== invert;
-  });
-}
 
 function identityOf(service: string): string {
   return `spiffe://${TRUST_DOMAIN}/ns/default/dc/dc1/svc/${service}`;

@@ -17,6 +17,7 @@ const TRAITS: EnvoyTraits = { ipv6: true, version: [1, 36, 4] };
 
 /** A sidecar as Envoy knows it, by the resources that were built for it, and the host it is on. */
 export class Sidecar {
+  readonly instance: Instance;
   readonly id: string;
   readonly service: string;
   /** The instance it stands for. */
@@ -35,6 +36,7 @@ export class Sidecar {
   constructor(topology: Topology, instance: Instance, traits: EnvoyTraits = TRAITS) {
     const view = resolveProxyView(topology, instance);
     const built = buildResources(view, traits);
+    this.instance = instance;
     this.id = view.id;
     this.service = view.service;
     this.serviceId = view.serviceId;

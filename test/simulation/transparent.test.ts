@@ -228,6 +228,33 @@ describe('ways out of the mesh', () => {
   });
 });
 
+describe('a destination on a port', () => {
+  const mesh = (destination: string) =>
+    simulate(`
+      services:
+        - web
+        - db
+        - { name: cache, proxy: { transparent_proxy: { dialed_directly: true } } }
+        - { name: secret, proxy: { transparent_proxy: { dialed_directly: true } } }
+      intentions: ['web => db: allow', 'web => cache: allow', 'web => shop: allow']
+      config_entries: [{ kind: service-defaults, name: shop, ${destination} }]
+    `);
+
+  test.each([
+    ['by server name', 'destination: { addresses: [shop.example], port: 443 }'],
+    ['by address', 'destination: { addresses: [203.0.113.5], port: 443 }'],
+    ['by host', 'protocol: http, destination: { addresses: [shop.example], port: 443 }'],
+  ])('%s leaves what else is on that port as it is', (_, destination) => {
+    const call = (to: string) => mesh(destination).call({ from: 'web', to });
+    for (const port of [443, 80]) {
+      expect(call(`db:${port}`), 'a virtual IP').toMatchObject({ outcome: 'reaches', instances: ['db'] });
+      expect(call(`10.0.0.3:${port}`), 'an instance').toMatchObject({ outcome: 'reaches', instances: ['cache'] });
+      expect(call(`secret:${port}`), 'a denied virtual IP').toMatchObject({ outcome: 'denied', at: 'web', cluster: 'denied' });
+      expect(call(`10.0.0.4:${port}`), 'a denied instance').toMatchObject({ outcome: 'denied', at: 'web', cluster: 'denied' });
+    }
+  });
+});
+
 describe('machines', () => {
   test('of IPv6 only', () => {
     const mesh = simulate(`
