@@ -60,12 +60,14 @@ export interface ConsulClient {
 const DEFAULT_TIMEOUT_MS = 10_000;
 /** Finds connections whose other end vanished, e.g. behind a firewall that forgot them. */
 const KEEP_ALIVE_MS = 10_000;
+/** A burst of short reads leaves no more connections behind than this. */
+const MOST_IDLE = 2;
 /** An error page of a proxy in between is cut to this in messages. */
 const LONGEST_REASON = 200;
 
 export function createConsulClient(target: ConsulTarget): ConsulClient {
   const secure = target.url.protocol === 'https:';
-  const options = { keepAlive: true, keepAliveMsecs: KEEP_ALIVE_MS, scheduling: 'lifo' as const };
+  const options = { keepAlive: true, maxFreeSockets: MOST_IDLE, keepAliveMsecs: KEEP_ALIVE_MS, scheduling: 'lifo' as const };
   const agent = secure ? new https.Agent({ ...options, ...target.tls }) : new http.Agent(options);
   const send = secure ? https.request : http.request;
   const address = target.socketPath === undefined ? target.url.origin : `unix://${target.socketPath}`;
