@@ -73,7 +73,7 @@ export async function startControlPlane(options: ControlPlaneOptions): Promise<C
     const { authority: ca, leaves } = origin;
 
     const identities = createIdentities({ ca, leaves, logger, changed: (service) => reconciler.secretsChanged(service) });
-    const reconciler: Reconciler = new Reconciler({ cache: new ResourceCache(), identities, logger, metrics });
+    const reconciler: Reconciler = new Reconciler({ cache: new ResourceCache(), identities, clock, logger, metrics });
 
     const loader = new MeshLoader({
       virtualIps: origin.virtualIps,

@@ -67,6 +67,7 @@ export class MeshLoader {
     this.#served = true;
     this.#options.metrics.meshLoads.inc({ result: 'ok' });
     this.#options.serve(topology);
+    this.#options.logger.info({ services: topology.callableServices.size, instances: mesh.instances.length }, 'the mesh is served');
     return true;
   }
 

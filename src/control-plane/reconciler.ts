@@ -4,6 +4,7 @@ import { buildResources } from '../envoy/build-resources.ts';
 import type { EnvoyResource, EnvoyTraits } from '../envoy/resource.ts';
 import type { Instance } from '../mesh/instance.ts';
 import type { Problem } from '../mesh/problem.ts';
+import type { Clock } from '../runtime/clock.ts';
 import type { Logger } from '../runtime/logger.ts';
 import type { Metrics } from '../runtime/metrics.ts';
 import { resolveProxyView } from '../topology/resolve-proxy-view.ts';
@@ -11,6 +12,7 @@ import type { Topology } from '../topology/topology.ts';
 import { trackReads } from '../topology/tracked-topology.ts';
 import { buildSecrets } from './build-secrets.ts';
 import { Dependents } from './dependents.ts';
+import { withLingering } from './lingering.ts';
 import { locateProxy } from './locate-proxy.ts';
 import type { Configuration, ServedProxy, SnapshotSubscriber } from './served-proxy.ts';
 import { WorkQueue } from './work-queue.ts';
@@ -29,6 +31,7 @@ export interface Identities {
 export interface ReconcilerOptions {
   readonly cache: ResourceCache;
   readonly identities: Identities;
+  readonly clock: Clock;
   readonly logger: Logger;
   readonly metrics: Metrics;
 }
@@ -99,6 +102,8 @@ export class Reconciler {
         problems: [],
         configuration: undefined,
         snapshot: undefined,
+        leaving: new Map(),
+        cancelLeaving: () => {},
       };
       this.#served.set(key, proxy);
       this.#refresh(proxy);
@@ -110,6 +115,7 @@ export class Reconciler {
       if (!served.subscribers.delete(subscriber) || served.subscribers.size > 0) return;
       this.#served.delete(key);
       this.#queue.remove(served);
+      served.cancelLeaving();
       this.#dependents.delete(served);
       if (served.instance?.proxy) this.#options.identities.release(served.instance.proxy.destination_service_name);
     };
@@ -126,7 +132,7 @@ export class Reconciler {
     try {
       proxy.configuration ??= this.#configure(proxy);
       if (!proxy.configuration) return; // what it was given stays: a registration that vanished is no order to take the proxy down
-      const snapshot = this.#withSecrets(proxy.configuration, proxy.snapshot);
+      const snapshot = this.#withLingering(proxy, this.#withSecrets(proxy.configuration, proxy.snapshot));
       metrics.snapshotsBuilt.inc();
       if (snapshot === proxy.snapshot) return;
       proxy.snapshot = snapshot;
@@ -163,6 +169,16 @@ export class Reconciler {
     const { identities } = this.#options;
     const secrets = buildSecrets(view, identities.roots(), identities.leaf(view.service));
     return buildSnapshot([...resources, ...secrets.map((secret) => this.#intern(secret))], previous);
+  }
+
+  /** Comes back to the proxy when the next of its unwanted clusters is to go. */
+  #withLingering(proxy: ServedProxy, wanted: Snapshot): Snapshot {
+    const { clock } = this.#options;
+    const { snapshot, leaving } = withLingering(wanted, proxy.snapshot, proxy.leaving, clock.now());
+    proxy.leaving = leaving;
+    proxy.cancelLeaving();
+    if (leaving.size > 0) proxy.cancelLeaving = clock.after(Math.min(...leaving.values()) - clock.now(), () => this.#queue.add([proxy]));
+    return snapshot;
   }
 
   #intern({ type, name, body }: EnvoyResource) {

@@ -3,6 +3,7 @@ import type { EnvoyTraits } from '../envoy/resource.ts';
 import type { Instance } from '../mesh/instance.ts';
 import type { Problem } from '../mesh/problem.ts';
 import type { ProxyView } from '../topology/proxy-view.ts';
+import type { Leaving } from './lingering.ts';
 
 /** Whoever wants a proxy's snapshots: one per xDS stream. */
 export interface SnapshotSubscriber {
@@ -29,4 +30,6 @@ export interface ServedProxy {
   /** Undefined: to be worked out anew. */
   configuration: Configuration | undefined;
   snapshot: Snapshot | undefined;
+  leaving: Leaving;
+  cancelLeaving: () => void;
 }

@@ -64,7 +64,7 @@ function buildRoute(chain: CompiledChain, { match, destination, next_node }: Cha
 /** Where requests go, and what they are spread by. */
 function actionOf(chain: CompiledChain, node: SplitterNode | ResolverNode): RouteAction {
   const hashPolicy = buildHashPolicies(node.load_balancer);
-  return { ...clustersOf(chain, node), ...(hashPolicy.length > 0 && { hash_policy: hashPolicy }) };
+  return { ...clustersOf(chain, node), retry_policy: CONNECT_FAILURES, ...(hashPolicy.length > 0 && { hash_policy: hashPolicy }) };
 }
 
 function clustersOf(chain: CompiledChain, node: SplitterNode | ResolverNode): RouteAction {
@@ -123,7 +123,7 @@ function timeout(field: 'timeout' | 'idle_timeout', ms: number | undefined): Rou
 }
 
 /**
- * Nothing is retried unless something about retries is set. A split that may end in a failover cluster keeps retries away
+ * What a router entry says about retries stands instead of the rule for everybody. A split that may end in a failover cluster keeps retries away
  * from the priorities that were already tried; without that a retry goes to the same dead target.
  */
 function retryPolicyOf(destination: Destination, failover: boolean): RetryPolicy | undefined {
@@ -141,6 +141,22 @@ function retryPolicyOf(destination: Destination, failover: boolean): RetryPolicy
     ...(failover && { retry_priority: PREVIOUS_PRIORITIES }),
   };
 }
+
+/**
+ * A request that found no connection was sent to nobody, so it may go to another instance: one that is registered before its sidecar
+ * listens, or gone before its checks say so, then costs nobody a request.
+ */
+const CONNECT_FAILURES: RetryPolicy = {
+  retry_on: 'connect-failure',
+  num_retries: 2,
+  retry_host_predicate: [
+    {
+      name: 'envoy.retry_host_predicates.previous_hosts',
+      typed_config: typed('envoy.extensions.retry.host.previous_hosts.v3.PreviousHostsPredicate', {}),
+    },
+  ],
+  host_selection_retry_max_attempts: 5,
+};
 
 const PREVIOUS_PRIORITIES: NonNullable<RetryPolicy['retry_priority']> = {
   name: 'envoy.retry_priorities.previous_priorities',

@@ -13,6 +13,9 @@ export function buildUpstreamFilterChain(view: ProxyView, upstream: UpstreamView
   return { filters: [upstreamFilter(view, upstream, tracing)] };
 }
 
+/** As many as for a request, see route.ts. */
+const CONNECT_ATTEMPTS = 3;
+
 function upstreamFilter(view: ProxyView, upstream: UpstreamView, tracing: Tracing | undefined): Filter {
   const { accessLogs } = view;
   const { name, protocol, route } = upstream;
@@ -26,7 +29,7 @@ function upstreamFilter(view: ProxyView, upstream: UpstreamView, tracing: Tracin
   const { chain } = route;
   const statName = chainStatName(chain.service, chain.datacenter);
   const prefix = statPrefix(UPSTREAM_STAT_PREFIX, statName);
-  if (!isHttp(protocol)) return buildTcpProxy({ cluster: tcpClusterOf(chain), statPrefix: prefix, accessLogs });
+  if (!isHttp(protocol)) return buildTcpProxy({ cluster: tcpClusterOf(chain), statPrefix: prefix, accessLogs, connectAttempts: CONNECT_ATTEMPTS });
   const routes = usesRds(chain) ? { rds: name } : { inline: buildUpstreamRoutes(chain, { routeConfig: name, virtualHost: statName }) };
   return buildHttpConnectionManager({ protocol, statPrefix: prefix, routes, tracing, accessLogs });
 }

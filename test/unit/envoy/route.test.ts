@@ -3,6 +3,7 @@ import { chainClusters, tcpClusterOf } from '../../../src/envoy/chain-cluster.ts
 import { buildUpstreamRoutes, usesRds } from '../../../src/envoy/route.ts';
 import type { ConfigEntries } from '../../../src/mesh/mesh.ts';
 import { encode } from '../../../src/proto/codec.ts';
+import type { envoy_config_route_v3_Route as Route } from '../../../src/proto/generated/types.ts';
 import { compileDiscoveryChain } from '../../../src/topology/discovery-chain/compile.ts';
 import { entriesOf, HTTP } from '../topology/discovery-chain/entries.ts';
 
@@ -15,8 +16,16 @@ function chainOf(entries: ConfigEntries, overrides = {}) {
   return chain;
 }
 
-/** The routes of api with these entries; they must be something Envoy's API can hold. */
+/** The routes of api with these entries, without the retries that every route has; they must be something Envoy's API can hold. */
 function routesOf(entries: ConfigEntries, overrides = {}) {
+  return allOf(entries, overrides).map(({ route, ...rest }): Route => {
+    if (!route) return rest;
+    const { retry_policy: retries, ...action } = route;
+    return { ...rest, route: retries?.retry_host_predicate ? action : route };
+  });
+}
+
+function allOf(entries: ConfigEntries, overrides = {}) {
   const routes = buildUpstreamRoutes(chainOf(entries, overrides), { routeConfig: 'api', virtualHost: 'api' });
   encode('envoy.config.route.v3.RouteConfiguration', routes);
   expect(routes.virtual_hosts).toHaveLength(1);
@@ -28,6 +37,11 @@ function routerOf(...routes: object[]) {
 }
 
 const firstRoute = (match: object, destination: object = {}) => routesOf(routerOf({ match: { http: match }, destination }))[0];
+
+test('a request that found no connection is tried elsewhere, unless a router says otherwise about retries', () => {
+  expect(allOf(entriesOf(HTTP))[0]?.route?.retry_policy).toMatchObject({ retry_on: 'connect-failure', num_retries: 2 });
+  expect(firstRoute({}, { num_retries: 7, retry_on: ['5xx'] })?.route?.retry_policy).toEqual({ num_retries: 7, retry_on: '5xx' });
+});
 
 describe('what is fetched over RDS', () => {
   test('routes of chains that entries shape, where requests are understood', () => {
