@@ -34,6 +34,7 @@ export function openConsulOrigin({ consul, dataDir, clock, random, logger }: Con
   // each watch listens to it
   setMaxListeners(0, ending.signal);
   let current: ConsulReadings | undefined;
+  let awayBecause: string | undefined;
   let following: Promise<void> = Promise.resolve();
 
   const guard = new TokenGuard({ check: createTokenCheck(client), aclsEnabled: () => current?.cluster.aclsEnabled, clock, logger });
@@ -44,6 +45,8 @@ export function openConsulOrigin({ consul, dataDir, clock, random, logger }: Con
     current = readings;
     authority.update(readings.cluster.datacenter, readings.roots);
     loader.load({ mesh, problems: mesh.problems });
+    // a part of Consul may still answer; what the rest says is old
+    if (awayBecause !== undefined) loader.markStale(awayBecause, loader.problems);
     guard.after();
   };
 
@@ -71,15 +74,17 @@ export function openConsulOrigin({ consul, dataDir, clock, random, logger }: Con
         },
         onAway: (reason) => {
           logger.warn({ consul: client.address, reason }, 'Consul is away; what it said last is served');
+          awayBecause = `Consul is away: ${reason}`;
           if (!current) {
             const old = copy.load();
             const mesh = old && meshOfReadings(old);
             if (old && mesh) serve(loader, mesh, old);
           }
-          loader.markStale(`Consul is away: ${reason}`, loader.problems);
+          loader.markStale(awayBecause, loader.problems);
         },
         onBack: () => {
           logger.info({ consul: client.address }, 'Consul is back');
+          awayBecause = undefined;
           loader.markFresh();
         },
       }).done;

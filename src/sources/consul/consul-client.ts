@@ -76,7 +76,6 @@ export function createConsulClient(target: ConsulTarget): ConsulClient {
     new Promise<ConsulAnswer>((resolve, reject) => {
       const own = token ?? target.token();
       const payload = json === undefined ? undefined : JSON.stringify(json);
-      const deadline = AbortSignal.timeout(timeoutMs);
       const sent = send(
         {
           ...(target.socketPath === undefined
@@ -92,13 +91,14 @@ export function createConsulClient(target: ConsulTarget): ConsulClient {
             ...(target.basicAuth ? { authorization: `Basic ${Buffer.from(target.basicAuth).toString('base64')}` } : {}),
             ...(payload === undefined ? {} : { 'content-type': 'application/json', 'content-length': Buffer.byteLength(payload) }),
           },
-          signal: signal ? AbortSignal.any([signal, deadline]) : deadline,
+          ...(signal ? { signal } : {}),
         },
         (response) => {
           const chunks: Buffer[] = [];
           response.on('data', (chunk: Buffer) => chunks.push(chunk));
           response.on('error', fail);
           response.on('end', () => {
+            clearTimeout(timer);
             try {
               resolve(answerOf(response, Buffer.concat(chunks), `${method} ${path}`));
             } catch (error) {
@@ -107,12 +107,11 @@ export function createConsulClient(target: ConsulTarget): ConsulClient {
           });
         },
       );
+      // A timer of our own: signals combined with AbortSignal.any may be collected before they fire (Node 20).
+      const timer = setTimeout(() => sent.destroy(new Error(`no answer within ${timeoutMs / 1000} s`)), timeoutMs);
       function fail(error: Error): void {
-        const reason = signal?.aborted
-          ? 'the request was given up'
-          : deadline.aborted
-            ? `no answer within ${timeoutMs / 1000} s`
-            : error.message || ('code' in error ? String(error.code) : error.name);
+        clearTimeout(timer);
+        const reason = signal?.aborted ? 'the request was given up' : error.message || ('code' in error ? String(error.code) : error.name);
         reject(new ConsulError(`no Consul answers at ${address}: ${reason}`, { cause: error }));
       }
       sent.on('error', fail);

@@ -18,19 +18,33 @@ export interface ConsulOptions {
 export class ConsulAgent {
   readonly http: string;
   readonly grpc: string;
+  /** As `/v1/status/leader` names it. */
+  readonly server: string;
   readonly token: string | undefined;
   readonly #folder: string;
   readonly #binary: string;
   #process: Program | undefined;
 
   static async start(options: ConsulOptions): Promise<ConsulAgent> {
-    const ports = { http: await freePort(), grpc: await freePort(), server: await freePort(), serf_lan: await freePort(), dns: -1, grpc_tls: -1, serf_wan: -1 };
-    const agent = new ConsulAgent(options, ports);
+    const agent = new ConsulAgent(options, await freePorts());
     await agent.start();
     return agent;
   }
 
-  private constructor({ folder, config, token }: ConsulOptions, ports: { http: number; grpc: number }) {
+  /** Servers that elect one leader. */
+  static async startCluster(folder: string, size: number): Promise<ConsulAgent[]> {
+    const ports = await Promise.all(Array.from({ length: size }, freePorts));
+    const retry_join = ports.map(({ serf_lan }) => `127.0.0.1:${serf_lan}`);
+    const agents = ports.map((own, at) => {
+      const config = { node_name: `consul-${at}`, bootstrap_expect: size, retry_join, retry_interval: '1s', leave_on_terminate: false };
+      return new ConsulAgent({ folder: path.join(folder, `consul-${at}`), config }, own);
+    });
+    await Promise.all(agents.map((agent) => agent.start()));
+    return agents;
+  }
+
+  private constructor({ folder, config, token }: ConsulOptions, ports: Awaited<ReturnType<typeof freePorts>>) {
+    this.server = `127.0.0.1:${ports.server}`;
     this.#folder = folder;
     this.#binary = findConsul() ?? 'consul';
     this.http = `http://127.0.0.1:${ports.http}`;
@@ -73,6 +87,11 @@ export class ConsulAgent {
       { deadlineMs: 60_000, everyMs: 100 },
     );
     await this.#virtualIpsEnabled();
+  }
+
+  /** Stops it in its tracks, or lets it go on: it stays connected and says nothing. */
+  signal(name: 'SIGSTOP' | 'SIGCONT'): void {
+    process.kill(this.pid, name);
   }
 
   async kill(signal: NodeJS.Signals = 'SIGKILL'): Promise<void> {
@@ -125,4 +144,8 @@ export class ConsulAgent {
       { deadlineMs: 60_000, everyMs: 100 },
     );
   }
+}
+
+async function freePorts() {
+  return { http: await freePort(), grpc: await freePort(), server: await freePort(), serf_lan: await freePort(), dns: -1, grpc_tls: -1, serf_wan: -1 };
 }

@@ -39,10 +39,16 @@ function registration(instance: Instance): object {
       TaggedAddresses: Object.fromEntries(tagged),
       Weights: { Passing: instance.weights.passing, Warning: instance.weights.warning },
       Connect: { Native: instance.connectNative },
-      ...(instance.proxy ? { Proxy: camelCased(instance.proxy) } : {}),
+      ...(instance.proxy ? { Proxy: camelCased(instance.kind === 'connect-proxy' ? instance.proxy : ofGateway(instance.proxy)) } : {}),
     },
     Checks: [{ Node: instance.node, CheckID: `service:${instance.id}`, Name: 'health', Status: instance.health, ServiceID: instance.id }],
   };
+}
+
+/** A gateway stands for no service; Consul refuses the defaults of a sidecar in it. */
+function ofGateway(proxy: NonNullable<Instance['proxy']>): object {
+  const { destination_service_name, destination_service_id, local_service_address, local_service_port, ...rest } = proxy;
+  return rest;
 }
 
 /** Consul's catalog API takes CamelCase only; what stands in a free map keeps the user's spelling. */

@@ -76,3 +76,24 @@ describe('which Consul', () => {
     await expect(client.request({ path: '/a' })).rejects.toMatchObject({ message: expect.stringContaining(`no Consul answers at http://127.0.0.1:${port}: `) });
   });
 });
+
+it('gives up on a Consul that says nothing, and on one that stops in the middle', async () => {
+  const server = createServer((request, response) => {
+    if (request.url === '/v1/middle') response.write('[');
+  });
+  await new Promise<void>((listening) => server.listen(0, '127.0.0.1', listening));
+  onTestFinished(() => {
+    server.close();
+    server.closeAllConnections();
+  });
+  const address = server.address();
+  const client = createConsulClient(resolveConsulTarget({ address: `127.0.0.1:${typeof address === 'object' && address ? address.port : 0}` }, {}));
+  onTestFinished(() => client.close());
+  for (const where of ['/start', '/middle']) {
+    await expect(client.request({ path: where, timeoutMs: 50 })).rejects.toMatchObject({ message: expect.stringMatching(/no answer within 0.05 s$/) });
+  }
+  const ending = new AbortController();
+  const given = client.request({ path: '/start', signal: ending.signal });
+  ending.abort();
+  await expect(given).rejects.toMatchObject({ message: expect.stringMatching(/given up$/) });
+});
