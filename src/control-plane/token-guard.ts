@@ -36,6 +36,7 @@ export class TokenGuard {
   readonly #verdicts = new Map<string, TokenVerdict>();
   #inner: ProxyDirectory | undefined;
   #topology: Topology | undefined;
+  #consulAnswers = true;
   #cancel = () => {};
 
   constructor(options: TokenGuardOptions) {
@@ -139,6 +140,7 @@ export class TokenGuard {
   async #check(token: string | undefined, service: string): Promise<TokenVerdict> {
     const key = JSON.stringify([token, service]);
     const verdict = await this.#options.check(token, service);
+    this.#consulAnswers = verdict !== 'unknown';
     if (verdict === 'unknown') return this.#verdicts.get(key) ?? 'unknown';
     if (verdict === 'allowed') this.#verdicts.set(key, verdict);
     else this.#verdicts.delete(key);
@@ -161,7 +163,8 @@ export class TokenGuard {
       const key = JSON.stringify([stream.node.token, service]);
       pairs.set(key, [...(pairs.get(key) ?? []), stream]);
     }
-    for (const key of this.#verdicts.keys()) if (!pairs.has(key)) this.#verdicts.delete(key);
+    // while Consul is away a sidecar that comes back must still be known
+    if (this.#consulAnswers) for (const key of this.#verdicts.keys()) if (!pairs.has(key)) this.#verdicts.delete(key);
     for (const [key, streams] of pairs) {
       const [, service] = JSON.parse(key) as [unknown, string];
       const verdict = await this.#check(streams[0]?.node.token, service);

@@ -10,6 +10,8 @@ export interface ConsulOptions {
   readonly folder: string;
   /** What the agent's configuration holds beyond a single server on loopback. */
   readonly config?: object;
+  /** Beside the usual ones. */
+  readonly ports?: Readonly<Record<string, number>>;
   /** Management token, with ACLs. */
   readonly token?: string;
 }
@@ -43,7 +45,7 @@ export class ConsulAgent {
     return agents;
   }
 
-  private constructor({ folder, config, token }: ConsulOptions, ports: Awaited<ReturnType<typeof freePorts>>) {
+  private constructor({ folder, config, token, ports: more }: ConsulOptions, ports: Awaited<ReturnType<typeof freePorts>>) {
     this.server = `127.0.0.1:${ports.server}`;
     this.#folder = folder;
     this.#binary = findConsul() ?? 'consul';
@@ -57,7 +59,7 @@ export class ConsulAgent {
       node_name: 'consul-server',
       bind_addr: '127.0.0.1',
       data_dir: path.join(folder, 'data'),
-      ports,
+      ports: { ...ports, ...more },
       connect: { enabled: true },
       performance: { raft_multiplier: 1 },
       disable_update_check: true,
