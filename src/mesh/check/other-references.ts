@@ -1,11 +1,13 @@
 import type { Problem } from '../problem.ts';
 import type { EntryOfKind } from '../schema/config-entry.ts';
+import { type ExtensionName, isExtensionName, parseExtensionArguments } from '../schema/extension-arguments.ts';
 import { problemIn, type Referenced } from './references.ts';
 
 /** Source: Consul 1.22's Envoy extensions. */
 const EXTENSIONS = ['builtin/lua', 'builtin/ext-authz', 'builtin/property-override', 'builtin/wasm', 'builtin/otel-access-logging', 'builtin/aws/lambda'];
 
 type Defaults = EntryOfKind<'proxy-defaults'> | EntryOfKind<'service-defaults'>;
+type Extension = Defaults['envoy_extensions'][number];
 
 /** References and settings that are taken but have no effect. */
 export function checkOtherReferences(mesh: Referenced): Problem[] {
@@ -26,7 +28,9 @@ function checkPermissive(entry: Defaults, { configEntries }: Referenced): Proble
 }
 
 function checkExtensions(entry: Defaults): Problem[] {
-  return entry.envoy_extensions.flatMap(({ name }, index) => {
+  return entry.envoy_extensions.flatMap((extension, index) => {
+    const { name } = extension;
+    if (isExtensionName(name)) return checkArguments(entry, extension, index, name);
     if (EXTENSIONS.includes(name)) return [];
     const message = `there is no Envoy extension "${name}"`;
     return [
@@ -38,6 +42,15 @@ function checkExtensions(entry: Defaults): Problem[] {
       }),
     ];
   });
+}
+
+/** The service is closed when a required extension cannot be applied, so a defect in its arguments is no mere warning then. */
+function checkArguments(entry: Defaults, extension: Extension, index: number, name: ExtensionName): Problem[] {
+  const { defects } = parseExtensionArguments(name, extension.arguments);
+  const severity = extension.required ? 'error' : 'warning';
+  return defects.map(({ code, message, path, hint }) =>
+    problemIn(entry, ['envoy_extensions', index, 'arguments', ...path], { severity, code, message, ...(hint ? { hint } : {}) }),
+  );
 }
 
 function checkParents(entry: EntryOfKind<'http-route'> | EntryOfKind<'tcp-route'>, { configEntries }: Referenced): Problem[] {

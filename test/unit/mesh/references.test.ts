@@ -74,6 +74,14 @@ describe('intentions', () => {
   });
 });
 
+test('the arguments of an extension are checked where they stand', () => {
+  const lua = (required: boolean, argument: object) => ({ ...http('api'), envoy_extensions: [{ name: 'builtin/lua', required, arguments: argument }] });
+  const good = { proxy_type: 'connect-proxy', listener: 'inbound', script: 'x()' };
+  expect(defects(lua(true, good))).toEqual([]);
+  expect(defects(lua(true, { ...good, listner: 'inbound' }))).toEqual(['error unknown-key at "listner": "inbound"']);
+  expect(defects(lua(false, { ...good, listner: 'inbound' }))).toEqual(['warning unknown-key at "listner": "inbound"']);
+});
+
 test('settings without effect', () => {
   expect(defects({ ...http('api'), mutual_tls_mode: 'permissive' })).toEqual(['warning permissive-not-allowed at "mutual_tls_mode": "permissive"']);
   expect(defects({ ...http('api'), mutual_tls_mode: 'permissive' }, { kind: 'mesh', allow_enabling_permissive_mutual_tls: true })).toEqual([]);
