@@ -1,4 +1,3 @@
-import { setMaxListeners } from 'node:events';
 import path from 'node:path';
 import { LeafArchive } from '../ca/leaf-archive.ts';
 import { LeafStore } from '../ca/leaf-store.ts';
@@ -31,8 +30,6 @@ export function openConsulOrigin({ consul, dataDir, clock, random, logger }: Con
   const client = createConsulClient(consul);
   const copy = new ConsulCopy({ dataDir, clock, logger });
   const ending = new AbortController();
-  // each watch listens to it
-  setMaxListeners(0, ending.signal);
   let current: ConsulReadings | undefined;
   let awayBecause: string | undefined;
   let following: Promise<void> = Promise.resolve();

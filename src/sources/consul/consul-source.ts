@@ -1,3 +1,4 @@
+import { setMaxListeners } from 'node:events';
 import type { Mesh } from '../../mesh/mesh.ts';
 import type { Clock } from '../../runtime/clock.ts';
 import type { Logger } from '../../runtime/logger.ts';
@@ -42,6 +43,8 @@ const CATALOG_TIMEOUT_MS = 60_000;
 
 /** Follows a live Consul until the signal. */
 export function startConsulSource(options: ConsulSourceOptions): { readonly done: Promise<void> } {
+  // every watch and every request listens to it
+  setMaxListeners(0, options.signal);
   return { done: new ConsulSource(options).run() };
 }
 

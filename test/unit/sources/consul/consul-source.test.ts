@@ -1,0 +1,198 @@
+import { describe, expect, it, onTestFinished } from 'vitest';
+import type { Mesh } from '../../../../src/mesh/mesh.ts';
+import { ManualClock } from '../../../../src/runtime/clock.ts';
+import { silentLogger } from '../../../../src/runtime/logger.ts';
+import { type ConsulAnswer, type ConsulClient, ConsulError, type ConsulRequest } from '../../../../src/sources/consul/consul-client.ts';
+import { startConsulSource } from '../../../../src/sources/consul/consul-source.ts';
+
+const SELF = { Config: { Datacenter: 'dc1', Version: '1.22.7' }, DebugConfig: { DefaultIntentionPolicy: 'deny' } };
+const ROOTS = {
+  TrustDomain: 'td.consul',
+  Roots: [{ ID: 'r', Active: true, RootCert: 'PEM', NotBefore: '2026-01-01T00:00:00Z', NotAfter: '2036-01-01T00:00:00Z' }],
+};
+const api = { ID: 'api', Service: 'api', Port: 9_090, Connect: { Native: true }, CreateIndex: 10, ModifyIndex: 10 };
+const nodesWith = (...services: object[]) => [{ Node: 'vm', Address: '10.0.0.2', Services: services }];
+
+interface Held {
+  readonly request: ConsulRequest;
+  resolve(answer: ConsulAnswer): void;
+  reject(error: Error): void;
+}
+
+/** A Consul whose every path has a body and an index; queries for the index it has are held until `set`. */
+class FakeConsul implements ConsulClient {
+  readonly address = 'fake';
+  readonly connections = 0;
+  readonly asked: string[] = [];
+  readonly #states = new Map<string, { index: number; body: unknown; more: Partial<ConsulAnswer> }>();
+  readonly #held = new Set<Held>();
+  readonly #silent = new Set<string>();
+  failing = false;
+
+  constructor() {
+    this.set('/agent/self', 0, SELF);
+    this.set('/connect/ca/roots', 5, ROOTS);
+    this.set('/internal/ui/nodes', 10, nodesWith(api));
+    this.set('/discovery-chain/api', 10, { Chain: { AutoVirtualIPs: ['240.0.0.1'], ManualVirtualIPs: null } });
+  }
+
+  /** Says nothing on this path from now on. */
+  silence(path: string): void {
+    this.#silent.add(path);
+  }
+
+  set(path: string, index: number, body: unknown, more: Partial<ConsulAnswer> = {}): void {
+    this.#silent.delete(path);
+    this.#states.set(path, { index, body, more });
+    for (const held of this.#held) if (held.request.path === path) this.#answer(held);
+  }
+
+  request(request: ConsulRequest): Promise<ConsulAnswer> {
+    this.asked.push(request.path);
+    if (this.failing) return Promise.reject(new ConsulError('no Consul answers'));
+    return new Promise((resolve, reject) => {
+      const held = { request, resolve, reject };
+      request.signal?.addEventListener('abort', () => reject(new ConsulError('given up')), { once: true });
+      const { index } = this.#state(request.path);
+      if (this.#silent.has(request.path) || (Number(request.query?.index ?? 0) === index && index > 0)) this.#held.add(held);
+      else this.#answer(held);
+    });
+  }
+
+  /** Every query that is held fails, and so does what follows until `failing` is false again. */
+  fail(): void {
+    this.failing = true;
+    for (const held of this.#held) held.reject(new ConsulError('no Consul answers'));
+    this.#held.clear();
+  }
+
+  count(path: string): number {
+    return this.asked.filter((one) => one === path).length;
+  }
+
+  close(): void {}
+
+  #state(path: string) {
+    return this.#states.get(path) ?? { index: 10, body: [], more: {} };
+  }
+
+  #answer(held: Held): void {
+    this.#held.delete(held);
+    const { index, body, more } = this.#state(held.request.path);
+    held.resolve({ status: 200, index, body, bytes: 0, knownLeader: true, lastContactMs: 0, filteredByAcl: false, ...more });
+  }
+}
+
+function setUp(consul = new FakeConsul()) {
+  const clock = new ManualClock(1_000_000);
+  const ending = new AbortController();
+  const meshes: Mesh[] = [];
+  const told: string[] = [];
+  const { done } = startConsulSource({
+    client: consul,
+    clock,
+    random: () => 0.5,
+    logger: silentLogger,
+    signal: ending.signal,
+    onMesh: (mesh) => void meshes.push(mesh),
+    onAway: (reason) => void told.push(`away: ${reason}`),
+    onBack: () => void told.push('back'),
+  });
+  onTestFinished(async () => {
+    ending.abort();
+    await done;
+  });
+  /** Lets that much time pass, in small steps, with all that follows from it. */
+  const pass = async (ms: number) => {
+    for (let left = ms; left > 0; left -= 10) {
+      await new Promise((resolve) => setImmediate(resolve));
+      clock.advance(10);
+    }
+    await new Promise((resolve) => setImmediate(resolve));
+  };
+  return { consul, meshes, told, pass };
+}
+
+describe('a live Consul', () => {
+  it('is served whole, once every query has answered', async () => {
+    const consul = new FakeConsul();
+    consul.silence('/config/jwt-provider');
+    const { meshes, pass } = setUp(consul);
+    await pass(500);
+    expect(meshes).toEqual([]);
+    consul.set('/config/jwt-provider', 3, []);
+    await pass(500);
+    expect(meshes).toMatchObject([
+      { trustDomain: 'td.consul', defaultIntentionPolicy: 'deny', instances: [{ id: 'api' }], pinnedVirtualIps: new Map([['api', '240.0.0.1']]) },
+    ]);
+  });
+
+  it('costs one read of the catalog for changes that come together, and none for entries and health', async () => {
+    const { consul, meshes, pass } = setUp();
+    await pass(500);
+    expect(consul.count('/internal/ui/nodes')).toBe(1);
+    consul.set('/internal/ui/nodes', 11, nodesWith({ ...api, Port: 1 }));
+    consul.set('/catalog/services', 11, {});
+    consul.set('/catalog/nodes', 11, []);
+    await pass(500);
+    expect(consul.count('/internal/ui/nodes')).toBe(2);
+    consul.set('/config/service-intentions', 12, [{ Kind: 'service-intentions', Name: 'api', Sources: [{ Name: 'web', Action: 'allow' }], CreateIndex: 12 }]);
+    await pass(200);
+    consul.set('/health/state/any', 13, [{ Node: 'vm', CheckID: 'c', ServiceID: 'api', Status: 'critical' }]);
+    await pass(200);
+    expect(consul.count('/internal/ui/nodes')).toBe(2);
+    expect(meshes).toHaveLength(4);
+    expect(meshes.at(-1)).toMatchObject({ instances: [{ id: 'api', port: 1, health: 'critical' }] });
+    expect(meshes.at(-1)?.configEntries.get('service-intentions', 'api')?.sources).toMatchObject([{ name: 'web' }]);
+  });
+
+  it('reads a virtual IP again when nothing is left of what held it', async () => {
+    const { consul, meshes, pass } = setUp();
+    await pass(500);
+    const again = async (CreateIndex: number, index: number, address: string) => {
+      consul.set('/discovery-chain/api', index, { Chain: { AutoVirtualIPs: [address] } });
+      consul.set('/internal/ui/nodes', index, nodesWith({ ...api, Port: index, CreateIndex }));
+      consul.set('/catalog/services', index, {});
+      await pass(500);
+      return meshes.at(-1)?.pinnedVirtualIps.get('api');
+    };
+    expect(await again(10, 20, '240.0.0.9')).toBe('240.0.0.1');
+    expect(await again(21, 21, '240.0.0.9')).toBe('240.0.0.9');
+  });
+
+  it('finds manual virtual IPs in time, which nothing tells of', async () => {
+    const { consul, meshes, pass } = setUp();
+    await pass(500);
+    consul.set('/discovery-chain/api', 10, { Chain: { AutoVirtualIPs: ['240.0.0.1'], ManualVirtualIPs: ['172.30.0.1'] } });
+    await pass(130_000);
+    expect(meshes.at(-1)?.manualVirtualIps).toEqual(new Map([['api', ['172.30.0.1']]]));
+  });
+
+  it('is no mesh where the token may see a part only', async () => {
+    const consul = new FakeConsul();
+    consul.set('/config/mesh', 3, [], { filteredByAcl: true });
+    const { meshes, told, pass } = setUp(consul);
+    await pass(4_000);
+    expect(meshes).toEqual([]);
+    expect(told).toEqual([expect.stringMatching(/^away: the token may not read all of \/config\/mesh/)]);
+  });
+
+  it('away: what was given stands; back: read again once, and given only if it differs', async () => {
+    const { consul, meshes, told, pass } = setUp();
+    await pass(500);
+    consul.fail();
+    await pass(2_500);
+    expect(told).toEqual([]);
+    await pass(20_000);
+    expect(told).toEqual(['away: no Consul answers']);
+    consul.asked.length = 0;
+    await pass(60_000);
+    // thirteen watches and the reader, each at most once in five seconds
+    expect(consul.asked.length).toBeLessThan((14 * 60) / 5);
+    consul.failing = false;
+    consul.asked.length = 0;
+    await pass(15_000);
+    expect(told).toEqual(['away: no Consul answers', 'back']);
+    expect([consul.count('/internal/ui/nodes') <= 2, consul.count('/config/mesh') <= 2, meshes.length]).toEqual([true, true, 1]);
+  });
+});
