@@ -32,17 +32,23 @@ export interface CatalogInstances {
 /** Turns the catalog into instances. What has not changed since the last time is the same object again. */
 export class CatalogReader {
   #known = new Map<string, Known>();
+  #nodes: readonly RawNode[] | undefined;
 
   read(nodes: readonly RawNode[], failing: readonly RawCheck[]): CatalogInstances {
     const healthOf = healthLookup(failing);
+    // the same answer again, with other checks: nothing to compare
+    const sameNodes = nodes === this.#nodes;
+    this.#nodes = nodes;
     const now = new Map<string, Known>();
     const unreadable: Problem[] = [];
     for (const node of nodes) {
-      const nodeSource = JSON.stringify([node.Address, node.Meta, node.TaggedAddresses]);
+      const nodeSource = sameNodes ? '' : JSON.stringify([node.Address, node.Meta, node.TaggedAddresses]);
       for (const service of node.Services ?? []) {
         const id = idOf(service);
         const key = JSON.stringify([node.Node, id]);
-        const found = this.#read(node, nodeSource, service, this.#known.get(key), healthOf(node.Node, id));
+        const before = this.#known.get(key);
+        const health = healthOf(node.Node, id);
+        const found = sameNodes && before ? withHealth(before, health) : this.#read(node, nodeSource, service, before, health);
         if (found === 'unreadable') unreadable.push(unreadableService(id, node.Node));
         else if (found) now.set(key, found);
       }
@@ -59,15 +65,17 @@ export class CatalogReader {
   #read(node: RawNode, nodeSource: string, service: unknown, before: Known | undefined, health: Health): Known | 'unreadable' | undefined {
     // Compared by content: after a snapshot was restored the same index may stand for something else.
     const source = `${nodeSource}${JSON.stringify(service)}`;
-    if (before?.source === source) {
-      return before.instance.health === health ? before : { ...before, instance: { ...before.instance, health } };
-    }
+    if (before?.source === source) return withHealth(before, health);
     const parsed = parseCatalogService(service);
     if (!parsed) return before ? { ...before, source, problems: [unreadableService(before.instance.id, node.Node)] } : 'unreadable';
     if (parsed.PeerName || parsed.Service === CONSUL_ITSELF || !KINDS.has(parsed.Kind)) return undefined;
     const { instance, problems } = toInstance(node, parsed, health);
     return { source, instance, problems, createIndex: parsed.CreateIndex, modifyIndex: parsed.ModifyIndex };
   }
+}
+
+function withHealth(known: Known, health: Health): Known {
+  return known.instance.health === health ? known : { ...known, instance: { ...known.instance, health } };
 }
 
 function toInstance(node: RawNode, service: CatalogService, health: Health): { instance: Instance; problems: readonly Problem[] } {

@@ -17,6 +17,8 @@ export const WATCHED_KINDS = [
 ] as const satisfies readonly ConfigEntryKind[];
 
 interface Known {
+  /** The object it was read from: the same one again has the same content. */
+  readonly item: unknown;
   readonly source: string;
   readonly createIndex: number;
   readonly entry: ConfigEntry | undefined;
@@ -42,8 +44,15 @@ export class ConfigEntryReader {
       if (!identity) continue;
       const key = `${identity.kind}/${identity.name}`;
       const before = this.#known.get(key);
+      if (before && before.item === item) {
+        now.set(key, before);
+        continue;
+      }
       const source = JSON.stringify(item);
-      now.set(key, before?.source === source ? before : { source, createIndex: identity.createIndex, ...readEntry(item, key, before?.entry) });
+      now.set(
+        key,
+        before?.source === source ? { ...before, item } : { item, source, createIndex: identity.createIndex, ...readEntry(item, key, before?.entry) },
+      );
     }
     this.#known = now;
     const known = [...now.values()];

@@ -1,4 +1,5 @@
 import type { Mesh } from '../../mesh/mesh.ts';
+import type { Problem } from '../../mesh/problem.ts';
 import { assembleConsulMesh } from './assemble-consul-mesh.ts';
 import type { RawCheck, RawNode } from './catalog.ts';
 import { type CatalogInstances, CatalogReader } from './catalog-reader.ts';
@@ -12,6 +13,8 @@ export interface BuilderInput {
   readonly catalog: CatalogInstances;
   readonly entries: ReadEntries;
   readonly virtualIps: ReadonlyMap<string, ServiceVirtualIps>;
+  /** Defects met elsewhere. */
+  readonly problems?: readonly Problem[];
 }
 
 /** Makes meshes out of readings, and tells which differ. */
@@ -25,12 +28,12 @@ export class ConsulMeshBuilder {
   }
 
   /** Undefined when it would be the same mesh again. */
-  build({ cluster, roots, catalog, entries, virtualIps }: BuilderInput): Mesh | undefined {
+  build({ cluster, roots, catalog, entries, virtualIps, problems: others = [] }: BuilderInput): Mesh | undefined {
     const parts = [...catalog.instances, ...entries.entries];
-    const rest = JSON.stringify([cluster, roots, [...virtualIps]]);
+    const rest = JSON.stringify([cluster, roots, [...virtualIps], others]);
     if (this.#last?.rest === rest && sameItems(this.#last.parts, parts)) return undefined;
     this.#last = { parts, rest };
-    const problems = [...catalog.problems, ...entries.problems];
+    const problems = [...catalog.problems, ...entries.problems, ...others];
     return assembleConsulMesh({ cluster, roots, instances: catalog.instances, entries: entries.entries, virtualIps, problems });
   }
 }

@@ -63,12 +63,14 @@ class ConsulSource {
   readonly #failures = new Map<string, string>();
   #cluster: ConsulCluster | undefined;
   #roots: ConsulRoots | undefined;
+  /** As of this index: the watch and the catalog both tell of checks, and the newer word counts. */
   #checks: { readonly failing: readonly RawCheck[]; readonly index: number } | undefined;
   #nodes: readonly RawNode[] | undefined;
   #catalogMoved = true;
   #catalogFailures = 0;
   /** When the catalog may be read again. */
   #catalogDueAt = 0;
+  #catalogScheduled = false;
   #clusterAsked = false;
   #wake: () => void = () => {};
   #dirty = false;
@@ -111,12 +113,18 @@ class ConsulSource {
       signal,
       onAnswer: (answer, rewound) => {
         if (rewound) this.#options.logger.info({ path }, "Consul's index went back: everything is read again");
-        if (rewound) this.#virtualIps.forget();
+        if (rewound) this.#forgetIndexes();
         take(answer, rewound);
         this.#changed();
       },
       onHealth: (failure) => this.#health(path, failure),
     });
+  }
+
+  /** What was read at a higher index is no longer newer. */
+  #forgetIndexes(): void {
+    this.#virtualIps.forget();
+    if (this.#checks) this.#checks = { ...this.#checks, index: 0 };
   }
 
   #takeChecks({ body, index }: ConsulAnswer, rewound: boolean): void {
@@ -170,9 +178,18 @@ class ConsulSource {
     if (this.#catalogMoved) {
       const wait = this.#catalogDueAt - clock.now();
       if (wait <= 0) await this.#readCatalog();
-      else clock.after(wait, () => this.#changed());
+      else this.#readCatalogIn(wait);
     }
     await this.#give();
+  }
+
+  #readCatalogIn(delayMs: number): void {
+    if (this.#catalogScheduled) return;
+    this.#catalogScheduled = true;
+    this.#options.clock.after(delayMs, () => {
+      this.#catalogScheduled = false;
+      this.#changed();
+    });
   }
 
   async #readCatalog(): Promise<void> {
@@ -185,7 +202,7 @@ class ConsulSource {
       const nodes = parseNodes(answer.body);
       if (!nodes) throw new ConsulError('the nodes that Consul lists cannot be read');
       this.#nodes = nodes;
-      if (answer.index >= (this.#checks?.index ?? 0)) this.#checks = { failing: failingChecks(nodes), index: this.#checks?.index ?? 0 };
+      if (answer.index >= (this.#checks?.index ?? 0)) this.#checks = { failing: failingChecks(nodes), index: answer.index };
     } catch (error) {
       this.#catalogMoved = true;
       throw error;
@@ -202,7 +219,7 @@ class ConsulSource {
     const read = this.#builder.read(nodes, checks.failing, rawEntries);
     await this.#virtualIps.ensure(virtualIpHolders(read.catalog, read.entries), this.#options.signal);
     const virtualIps = this.#virtualIps.known;
-    const mesh = this.#builder.build({ cluster, roots, virtualIps, ...read });
+    const mesh = this.#builder.build({ cluster, roots, virtualIps, ...read, problems: this.#virtualIps.problems });
     if (mesh) this.#options.onMesh(mesh, { cluster, roots, nodes, failing: checks.failing, entries: rawEntries, virtualIps: Object.fromEntries(virtualIps) });
   }
 

@@ -1,4 +1,5 @@
 import { z } from 'zod';
+import type { Problem } from '../../mesh/problem.ts';
 import { type ConsulClient, ConsulError } from './consul-client.ts';
 
 /** The virtual IPs that Consul gave one service name. */
@@ -17,6 +18,8 @@ interface Known {
   readonly holders: ReadonlySet<number>;
 }
 
+/** A chain that fails this often in a row, some eight seconds, while the rest can be read, is broken; it must not hold up the others. */
+const MOST_FAILURES = 6;
 /** Reads at once, at the most. */
 const CONCURRENCY = 8;
 
@@ -28,6 +31,8 @@ const CONCURRENCY = 8;
 export class VirtualIpReader {
   readonly #client: ConsulClient;
   #known = new Map<string, Known>();
+  /** Name → failures in a row, and the last reason. */
+  readonly #failures = new Map<string, { readonly count: number; readonly reason: string }>();
 
   constructor(client: ConsulClient) {
     this.#client = client;
@@ -35,6 +40,13 @@ export class VirtualIpReader {
 
   get known(): ReadonlyMap<string, ServiceVirtualIps> {
     return new Map([...this.#known].map(([name, { addresses }]) => [name, addresses]));
+  }
+
+  /** Names whose addresses cannot be read. */
+  get problems(): readonly Problem[] {
+    return [...this.#failures]
+      .filter(([, { count }]) => count >= MOST_FAILURES)
+      .map(([name, { reason }]) => ({ code: 'virtual-ip-unreadable', severity: 'error', message: reason, place: { object: `service ${name}` } }));
   }
 
   /** Everything is read again: Consul may be another. */
@@ -55,6 +67,7 @@ export class VirtualIpReader {
       if (addresses) next.set(name, { addresses, holders });
     }
     this.#known = next;
+    for (const name of this.#failures.keys()) if (!wanted.has(name)) this.#failures.delete(name);
   }
 
   /** Reads one name again. @returns whether it changed */
@@ -71,10 +84,28 @@ export class VirtualIpReader {
     const results = new Map<string, ServiceVirtualIps>();
     const left = names.values();
     const worker = async () => {
-      for (const name of left) results.set(name, await this.#read(name, signal));
+      for (const name of left) {
+        const addresses = await this.#readOrSkip(name, signal);
+        if (addresses) results.set(name, addresses);
+      }
     };
     await Promise.all(Array.from({ length: Math.min(CONCURRENCY, names.length) }, worker));
     return results;
+  }
+
+  /** Undefined: it was refused too often to wait for. */
+  async #readOrSkip(name: string, signal: AbortSignal): Promise<ServiceVirtualIps | undefined> {
+    try {
+      const addresses = await this.#read(name, signal);
+      this.#failures.delete(name);
+      return addresses;
+    } catch (error) {
+      if (!(error instanceof ConsulError) || error.status === undefined) throw error;
+      const count = (this.#failures.get(name)?.count ?? 0) + 1;
+      this.#failures.set(name, { count, reason: error.message });
+      if (count < MOST_FAILURES) throw error;
+      return undefined;
+    }
   }
 
   async #read(name: string, signal: AbortSignal): Promise<ServiceVirtualIps> {

@@ -196,3 +196,16 @@ describe('a live Consul', () => {
     expect([consul.count('/internal/ui/nodes') <= 2, consul.count('/config/mesh') <= 2, meshes.length]).toEqual([true, true, 1]);
   });
 });
+
+it('a chain that Consul cannot compile holds up nobody else for long', async () => {
+  const consul = new FakeConsul();
+  const request = consul.request.bind(consul);
+  consul.request = (asked) =>
+    asked.path === '/discovery-chain/broken' ? Promise.reject(new ConsulError('Consul answered 500', { status: 500 })) : request(asked);
+  consul.set('/internal/ui/nodes', 10, nodesWith(api, { ...api, ID: 'broken', Service: 'broken' }));
+  const { meshes, pass } = setUp(consul);
+  await pass(1_000);
+  expect(meshes).toEqual([]);
+  await pass(12_000);
+  expect(meshes.at(-1)).toMatchObject({ pinnedVirtualIps: new Map([['api', '240.0.0.1']]), problems: [{ code: 'virtual-ip-unreadable' }] });
+});
