@@ -61,7 +61,7 @@ const DEFAULT_TIMEOUT_MS = 10_000;
 /** Finds connections whose other end vanished, e.g. behind a firewall that forgot them. */
 const KEEP_ALIVE_MS = 10_000;
 /** A burst of short reads leaves no more connections behind than this. */
-const MOST_IDLE = 2;
+const MOST_IDLE = 8;
 /** An error page of a proxy in between is cut to this in messages. */
 const LONGEST_REASON = 200;
 
