@@ -1,3 +1,4 @@
+import { keySetFault } from '../mesh/check/json-web-key-set.ts';
 import type { EntryOfKind } from '../mesh/schema/config-entry.ts';
 import type { Intention } from './intentions.ts';
 
@@ -42,9 +43,15 @@ export function jwtProviderDefect(provider: JwtProvider): string | undefined {
   const { local, remote } = provider.json_web_key_set;
   // RBAC recognizes a verified token by its issuer.
   if (!provider.issuer) return 'has no issuer';
-  if (local) return local.jwks || local.filename ? undefined : 'has no local keys';
+  if (local) return localKeysDefect(local);
   if (!remote) return 'has no keys';
   return jwksAddress(remote.uri ?? '') ? undefined : 'has a remote key URI that is neither http nor https';
+}
+
+/** A file is on the machine of the proxy: what is in it is not known here. */
+function localKeysDefect({ jwks, filename }: NonNullable<JwtProvider['json_web_key_set']['local']>): string | undefined {
+  if (jwks) return keySetFault(jwks) && 'has no local keys that could be used';
+  return filename ? undefined : 'has no local keys';
 }
 
 /** Where remote keys are fetched from. Ports default to those of the scheme. */

@@ -7,6 +7,7 @@ import { configEntrySchemas } from '../../src/mesh/schema/config-entry.ts';
 import type { envoy_config_rbac_v3_RBAC as Rbac } from '../../src/proto/generated/types.ts';
 import { resolveAuthorization } from '../../src/topology/authorization.ts';
 import { buildIntentionIndex } from '../../src/topology/intentions.ts';
+import { KEY_SET } from '../simulation/key-set.ts';
 import { actionOf, deciding, intentionsAllow } from './intentions-oracle.ts';
 import { type Request, rbacAllows, textMatches } from './rbac-evaluator.ts';
 
@@ -22,7 +23,7 @@ const serviceOrAny = fc.constantFrom(...NAMES, '*');
 const PROVIDERS = new Map(
   ['idp', 'other'].map((name) => [
     name,
-    configEntrySchemas['jwt-provider'].parse({ kind: 'jwt-provider', name, issuer: `https://${name}`, json_web_key_set: { local: { jwks: 'e30=' } } }),
+    configEntrySchemas['jwt-provider'].parse({ kind: 'jwt-provider', name, issuer: `https://${name}`, json_web_key_set: { local: { jwks: KEY_SET } } }),
   ]),
 );
 const jwt = fc.record({

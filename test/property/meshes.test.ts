@@ -11,7 +11,7 @@ import { type RandomMesh, randomMesh } from './random-mesh.ts';
 
 /** What holds for the resources of every sidecar of every mesh, however odd. `PROPERTY_RUNS=5000` looks longer. */
 
-const RUNS = Number(process.env.PROPERTY_RUNS ?? 80);
+const RUNS = Number(process.env.PROPERTY_RUNS ?? 40);
 
 function simulationOf(file: RandomMesh, earlier?: ReadonlyMap<string, string>): Simulation {
   const mesh = parseUncheckedMesh(file);

@@ -1,4 +1,5 @@
 import fc from 'fast-check';
+import { KEY_SET } from '../simulation/key-set.ts';
 
 /** Random config entries over a handful of names, each sound by itself; what they refer to may be missing, circular or of another protocol. */
 
@@ -11,7 +12,7 @@ export const PROVIDERS = ['idp', 'other'] as const;
 const name = fc.constantFrom(...SERVICES, NOBODY);
 const nameOrAny = fc.constantFrom(...SERVICES, '*', '*');
 const action = fc.constantFrom('allow', 'deny');
-const protocol = fc.constantFrom('tcp', 'http', 'http', 'http2', 'grpc');
+const protocol = fc.constantFrom('tcp', 'http', 'http', 'http', 'http2', 'grpc');
 const subset = fc.constantFrom('v1', 'v2');
 
 const jwt = fc.record({
@@ -27,6 +28,8 @@ const jwt = fc.record({
     { minLength: 1, maxLength: 2, selector: (provider) => provider.name },
   ),
 });
+
+const sometimesJwt = fc.oneof({ arbitrary: fc.constant(undefined), weight: 4 }, { arbitrary: jwt, weight: 1 });
 
 const path = fc.oneof(
   fc.record({ path_exact: fc.constantFrom('/', '/p', '/p/q') }),
@@ -52,7 +55,7 @@ const permission = fc.record(
     http: fc
       .record({ path, header: fc.array(headerOf(['exact', 'prefix', 'suffix', 'contains', 'regex']), { maxLength: 2 }), methods: fc.subarray(['GET', 'POST']) })
       .map((match) => ({ ...match.path, header: match.header, methods: match.methods })),
-    jwt,
+    jwt: sometimesJwt,
   },
   { requiredKeys: ['action', 'http'] },
 );
@@ -67,7 +70,7 @@ export const intentions = fc
     {
       name: nameOrAny,
       sources: fc.uniqueArray(source, { selector: (one) => one.name, minLength: 1, maxLength: 4 }),
-      jwt: fc.option(jwt, { freq: 4, nil: undefined }),
+      jwt: sometimesJwt,
     },
     { requiredKeys: ['name', 'sources'] },
   )
@@ -134,7 +137,7 @@ export const splitter = fc
     return { kind: 'service-splitter', name: entry.name, splits: splits.map((one, index) => ({ ...one, weight: index === 0 ? rest : share })) };
   });
 
-const subsets = { v1: { filter: 'Service.Meta.version == v1' }, v2: { filter: 'Service.Meta.version == v2', only_passing: true } };
+export const SUBSETS = { v1: { filter: 'Service.Meta.version == v1' }, v2: { filter: 'Service.Meta.version == v2', only_passing: true } };
 const loadBalancer = fc.constantFrom(
   { policy: 'random' },
   { policy: 'least_request', least_request_config: { choice_count: 3 } },
@@ -158,7 +161,7 @@ const resolving = fc
     },
     { requiredKeys: ['kind', 'name'] },
   )
-  .map((entry) => ({ ...entry, subsets }));
+  .map((entry) => ({ ...entry, subsets: SUBSETS }));
 export const resolver = fc.oneof(redirecting, resolving, resolving);
 
 const tuning = fc.record(
@@ -179,7 +182,7 @@ export const serviceDefaults = fc.record(
     protocol,
     mutual_tls_mode: fc.constantFrom('permissive', 'strict'),
     max_inbound_connections: fc.constant(7),
-    external_sni: fc.option(fc.constant('outside.example'), { freq: 5 }).map((sni) => sni ?? ''),
+    external_sni: fc.constantFrom('', '', '', '', 'outside.example'),
     upstream_config: fc.record({ defaults: tuning, overrides: tuning.map((settings) => [{ name: 'b', ...settings }]) }, { requiredKeys: [] }),
   },
   { requiredKeys: ['kind', 'name'] },
@@ -200,10 +203,13 @@ export const proxyDefaults = fc.record(
   {
     kind: fc.constant('proxy-defaults'),
     name: fc.constant('global'),
-    config: fc.record({ protocol, local_connect_timeout_ms: fc.constant(1000) }, { requiredKeys: [] }),
+    config: fc.record({ protocol: fc.constantFrom('http', 'http', 'http', 'grpc', 'tcp'), local_connect_timeout_ms: fc.constant(1000) }, { requiredKeys: [] }),
     mode: fc.constantFrom('transparent', 'direct'),
     access_logs: fc.constant({ enabled: true }),
-    transparent_proxy: fc.record({ dialed_directly: fc.boolean(), outbound_listener_port: fc.constantFrom(15001, 15101) }, { requiredKeys: [] }),
+    transparent_proxy: fc.record(
+      { dialed_directly: fc.constantFrom(false, false, true), outbound_listener_port: fc.constantFrom(15001, 15101) },
+      { requiredKeys: [] },
+    ),
   },
   { requiredKeys: ['kind', 'name'] },
 );
@@ -231,7 +237,7 @@ export const jwtProviders = fc.subarray([...PROVIDERS], { minLength: 0 }).map((n
     kind: 'jwt-provider',
     name: one,
     issuer: `https://${one}.example`,
-    json_web_key_set: one === 'idp' ? { local: { jwks: 'eyJrZXlzIjogW119' } } : { remote: { uri: `https://${one}.example/keys`, cache_duration: '5m' } },
+    json_web_key_set: one === 'idp' ? { local: { jwks: KEY_SET } } : { remote: { uri: `https://${one}.example/keys`, cache_duration: '5m' } },
   })),
 );
 

@@ -9,6 +9,7 @@ import {
   resolver,
   router,
   SERVICES,
+  SUBSETS,
   serviceDefaults,
   splitter,
   terminatingGateway,
@@ -24,10 +25,12 @@ export interface RandomMesh {
   readonly manual_virtual_ips: Readonly<Record<string, readonly string[]>>;
 }
 
+const rarely = fc.oneof({ arbitrary: fc.constant(true), weight: 1 }, { arbitrary: fc.constant(false), weight: 6 });
+
 const upstream = fc.record(
   {
     destination_name: fc.constantFrom(...SERVICES, NOBODY),
-    destination_type: fc.option(fc.constant('prepared_query'), { freq: 6 }).map((type) => type ?? 'service'),
+    destination_type: rarely.map((query) => (query ? 'prepared_query' : 'service')),
     datacenter: fc.constantFrom('dc1', 'dc2'),
     config: fc.record({ connect_timeout_ms: fc.constant(800), protocol: fc.constantFrom('tcp', 'http') }, { requiredKeys: [] }),
   },
@@ -39,39 +42,56 @@ const instance = fc.record({
   version: fc.constantFrom('v1', 'v2'),
   health: fc.constantFrom('passing', 'passing', 'passing', 'warning', 'critical'),
   weight: fc.constantFrom(1, 1, 5),
-  ipv6: fc.option(fc.constant(true), { freq: 5 }).map((v6) => v6 ?? false),
+  ipv6: rarely,
   /** On the machine of the instance before it. */
-  shared: fc.option(fc.constant(true), { freq: 6 }).map((on) => on ?? false),
-  tagged: fc.option(fc.constant(true), { freq: 5 }).map((is) => is ?? false),
+  shared: rarely,
+  tagged: rarely,
   upstreams: fc.array(upstream, { maxLength: 2 }),
-  exposed: fc.option(fc.constant({ paths: [{ path: '/health', local_path_port: 8080, listener_port: 21_500 }] }), { freq: 6, nil: undefined }),
+  exposed: rarely.map((exposed) => (exposed ? { paths: [{ path: '/health', local_path_port: 8080, listener_port: 21_500 }] } : undefined)),
 });
 
 type RandomInstance = typeof instance extends fc.Arbitrary<infer Value> ? Value : never;
 
-const services = fc.array(fc.tuple(fc.constantFrom(...SERVICES), instance), { minLength: 1, maxLength: 6 });
+const services = fc.array(fc.tuple(fc.constantFrom(...SERVICES), instance), { minLength: 2, maxLength: 6, size: 'max' });
+
+type Entry = RandomMesh['config_entries'][number];
 
 /** All kinds of entries that shape a mesh, in any order; each name once per kind. */
-function entriesOf({ chains }: { readonly chains: boolean }) {
+function entriesOf({ chains }: { readonly chains: boolean }): fc.Arbitrary<readonly Entry[]> {
   const one = fc.oneof(
-    { arbitrary: intentions, weight: 4 },
-    { arbitrary: serviceDefaults, weight: 3 },
-    ...(chains ? [resolver, router, splitter] : []),
-    destinations,
-    proxyDefaults,
-    meshEntry,
-    terminatingGateway,
+    { arbitrary: intentions, weight: 12 },
+    { arbitrary: serviceDefaults, weight: 6 },
+    ...(chains ? [resolver, router, splitter].map((arbitrary) => ({ arbitrary, weight: 5 })) : []),
+    { arbitrary: proxyDefaults, weight: 4 },
+    { arbitrary: meshEntry, weight: 2 },
+    { arbitrary: destinations, weight: 2 },
+    { arbitrary: terminatingGateway, weight: 1 },
   );
   return fc
-    .tuple(fc.array(one as fc.Arbitrary<{ kind: string; name?: string }>, { maxLength: 9 }), jwtProviders)
-    .map(([entries, providers]) => [...new Map([...entries, ...providers].map((entry) => [`${entry.kind}/${entry.name ?? ''}`, entry])).values()]);
+    .record({ entries: fc.array(one as fc.Arbitrary<Entry>, { maxLength: 12, size: 'max' }), providers: jwtProviders, sound: fc.boolean() })
+    .map(({ entries, providers, sound }) => {
+      const all = [...entries, ...providers, ...(sound && chains ? subsetsOfAll : [])];
+      const distinct = [...new Map(all.reverse().map((entry) => [`${entry.kind}/${entry.name ?? ''}`, entry])).values()];
+      return sound ? distinct.map(speakingHttp) : distinct;
+    });
 }
+
+/** Few routers and splitters would fit together by chance: in half of the meshes everybody speaks HTTP and has subsets. */
+function speakingHttp(entry: Entry): Entry {
+  if (entry.kind === 'proxy-defaults') return { ...entry, config: { protocol: 'http' } } as Entry;
+  return entry.kind === 'service-defaults' && !('destination' in entry) ? ({ ...entry, protocol: 'http' } as Entry) : entry;
+}
+
+const subsetsOfAll: readonly Entry[] = [
+  { kind: 'proxy-defaults', name: 'global' },
+  ...[...SERVICES, NOBODY].map((name) => ({ kind: 'service-resolver', name, subsets: SUBSETS })),
+];
 
 /** @param chains whether routers, splitters and resolvers are among the entries */
 export function randomMesh({ chains = true }: { readonly chains?: boolean } = {}): fc.Arbitrary<RandomMesh> {
   return fc
     .record({
-      policy: fc.constantFrom('allow' as const, 'deny' as const, 'deny' as const),
+      policy: fc.constantFrom('allow' as const, 'deny' as const),
       services,
       manual: fc.dictionary(fc.constantFrom(...SERVICES), fc.boolean(), { maxKeys: 2, noNullPrototype: true }),
       entries: entriesOf({ chains }),

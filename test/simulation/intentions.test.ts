@@ -1,4 +1,5 @@
 import { describe, expect, test } from 'vitest';
+import { KEY_SET } from './key-set.ts';
 import { type Call, type Simulation, simulate, simulateUnchecked } from './simulate.ts';
 
 /** Who may call whom, as applications meet it: from the caller's first packet to the application behind the other sidecar. */
@@ -157,8 +158,7 @@ describe('requests', () => {
 });
 
 describe('tokens', () => {
-  const provider = (name: string) =>
-    `{ kind: jwt-provider, name: ${name}, issuer: 'https://${name}', json_web_key_set: { local: { jwks: eyJrZXlzIjogW119 } } }`;
+  const provider = (name: string) => `{ kind: jwt-provider, name: ${name}, issuer: 'https://${name}', json_web_key_set: { local: { jwks: ${KEY_SET} } } }`;
   const mesh = (entry: string, policy = 'deny') =>
     simulate(`
       services: [web, api]

@@ -1,5 +1,6 @@
 import type { JwtProvider } from '../schema/jwt-provider.ts';
 import type { Defect } from '../schema/parser.ts';
+import { keySetFault } from './json-web-key-set.ts';
 
 /** What Consul refuses of a jwt-provider entry. */
 export function checkJwtProvider(entry: JwtProvider): Defect[] {
@@ -10,8 +11,10 @@ export function checkJwtProvider(entry: JwtProvider): Defect[] {
   if (local && !local.jwks === !local.filename) {
     defects.push({ code: 'conflicting-fields', message: 'exactly one of "jwks" and "filename" is needed', path: [...at, 'local'] });
   }
-  if (local?.jwks && !isKeySet(local.jwks)) {
-    defects.push({ code: 'invalid-value', message: 'not a JSON Web Key Set in base64', path: [...at, 'local', 'jwks'], hint: 'base64 of {"keys": […]}' });
+  const keyFault = local?.jwks ? keySetFault(local.jwks) : undefined;
+  if (keyFault) {
+    const hint = 'base64 of {"keys": […]} with a key for RS…, PS…, ES…, HS… or EdDSA';
+    defects.push({ code: 'invalid-value', message: keyFault, path: [...at, 'local', 'jwks'], hint });
   }
   if (remote && !isHttpUrl(remote.uri)) {
     defects.push({ code: 'invalid-value', message: `${JSON.stringify(remote.uri)} is not an HTTP URL`, path: [...at, 'remote', 'uri'], hint: 'https://…' });
@@ -23,15 +26,6 @@ export function checkJwtProvider(entry: JwtProvider): Defect[] {
     }
   }
   return defects;
-}
-
-function isKeySet(base64: string): boolean {
-  try {
-    const keySet: unknown = JSON.parse(new TextDecoder('utf-8', { fatal: true }).decode(Uint8Array.from(atob(base64), (letter) => letter.charCodeAt(0))));
-    return typeof keySet === 'object' && keySet !== null && Array.isArray((keySet as { keys?: unknown }).keys);
-  } catch {
-    return false;
-  }
 }
 
 function isHttpUrl(uri: string): boolean {

@@ -3,6 +3,7 @@ import { configEntrySchemas, type EntryOfKind } from '../../../src/mesh/schema/c
 import { looksAtPaths, resolveAuthorization } from '../../../src/topology/authorization.ts';
 import { jwksAddress } from '../../../src/topology/authorization-jwt.ts';
 import { buildIntentionIndex } from '../../../src/topology/intentions.ts';
+import { KEY_SET } from '../../simulation/key-set.ts';
 
 const intentions = (name: string, sources: object[], more: object = {}) =>
   configEntrySchemas['service-intentions'].parse({ kind: 'service-intentions', name, sources, ...more });
@@ -11,7 +12,7 @@ const provider = (name: string, more: object = {}): EntryOfKind<'jwt-provider'> 
     kind: 'jwt-provider',
     name,
     issuer: `https://${name}.example`,
-    json_web_key_set: { local: { jwks: 'e30=' } },
+    json_web_key_set: { local: { jwks: KEY_SET } },
     ...more,
   });
 const resolve = (entries: ReturnType<typeof intentions>[], protocol: string, providers: EntryOfKind<'jwt-provider'>[] = []) =>
@@ -72,6 +73,7 @@ describe('what cannot be enforced denies', () => {
   test.each([
     ['missing', []],
     ['without keys', [provider('idp', { json_web_key_set: {} })]],
+    ['without a key that could be used', [provider('idp', { json_web_key_set: { local: { jwks: 'eyJrZXlzIjogW119' } } })]],
     ['without an issuer', [provider('idp', { issuer: '' })]],
     ['with keys at no URL', [provider('idp', { json_web_key_set: { remote: { uri: 'idp.example/keys' } } })]],
   ])('a JWT provider %s', (_, providers) => {
