@@ -175,6 +175,31 @@ const tuning = fc.record(
   { requiredKeys: [] },
 );
 
+/** None is required: one that cannot be applied is left out. */
+const extensions = fc.subarray(
+  [
+    { name: 'builtin/lua', arguments: { Listener: 'inbound', Script: 'function envoy_on_request(handle) end' } },
+    { name: 'builtin/lua', arguments: { Listener: 'outbound', Script: 'function envoy_on_response(handle) end' } },
+    { name: 'builtin/ext-authz', arguments: { Config: { HttpService: { Target: { URI: 'localhost:9000' } } } } },
+    { name: 'builtin/ext-authz', arguments: { Config: { GrpcService: { Target: { Service: { Name: 'b' } } } } } },
+    {
+      name: 'builtin/property-override',
+      arguments: {
+        ProxyType: 'connect-proxy',
+        Patches: [{ ResourceFilter: { ResourceType: 'cluster', TrafficDirection: 'outbound' }, Op: 'add', Path: '/connect_timeout/nanos', Value: 500_000_000 }],
+      },
+    },
+    {
+      name: 'builtin/property-override',
+      arguments: {
+        ProxyType: 'connect-proxy',
+        Patches: [{ ResourceFilter: { ResourceType: 'listener', TrafficDirection: 'inbound' }, Op: 'add', Path: '/no/such/field', Value: 1 }],
+      },
+    },
+  ],
+  { maxLength: 2 },
+);
+
 export const serviceDefaults = fc.record(
   {
     kind: fc.constant('service-defaults'),
@@ -182,6 +207,7 @@ export const serviceDefaults = fc.record(
     protocol,
     mutual_tls_mode: fc.constantFrom('permissive', 'strict'),
     max_inbound_connections: fc.constant(7),
+    envoy_extensions: fc.oneof({ arbitrary: fc.constant([]), weight: 3 }, { arbitrary: extensions, weight: 1 }),
     external_sni: fc.constantFrom('', '', '', '', 'outside.example'),
     upstream_config: fc.record({ defaults: tuning, overrides: tuning.map((settings) => [{ name: 'b', ...settings }]) }, { requiredKeys: [] }),
   },
@@ -205,7 +231,11 @@ export const proxyDefaults = fc.record(
     name: fc.constant('global'),
     config: fc.record({ protocol: fc.constantFrom('http', 'http', 'http', 'grpc', 'tcp'), local_connect_timeout_ms: fc.constant(1000) }, { requiredKeys: [] }),
     mode: fc.constantFrom('transparent', 'direct'),
-    access_logs: fc.constant({ enabled: true }),
+    access_logs: fc.constantFrom(
+      { enabled: true },
+      { enabled: true, type: 'file', path: '/dev/null', text_format: '%START_TIME%' },
+      { enabled: true, disable_listener_logs: true, json_format: '{ "start": "%START_TIME%" }' },
+    ),
     transparent_proxy: fc.record(
       { dialed_directly: fc.constantFrom(false, false, true), outbound_listener_port: fc.constantFrom(15001, 15101) },
       { requiredKeys: [] },

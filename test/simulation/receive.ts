@@ -47,10 +47,13 @@ export function receive(sidecar: Sidecar, listener: Listener, arrival: Arrival):
     if (tcpProxy) return deliver(sidecar, tcpProxy.cluster ?? '', arrival.request);
     const manager = configOf(config, 'envoy.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager');
     if (manager) return serve(sidecar, manager, arrival);
-    if (!rbac && name !== 'envoy.filters.network.connection_limit') throw new Error(`not simulated: ${name}`);
+    if (!rbac && !LETTING_PASS.includes(name ?? '')) throw new Error(`not simulated: ${name}`);
   }
   return refused('no filter');
 }
+
+/** Filters that in a simulation have nothing against a connection. */
+const LETTING_PASS: readonly string[] = ['envoy.filters.network.connection_limit', 'envoy.filters.network.ext_authz'];
 
 function refused(by: string): Reception {
   return { allowed: false, by };
