@@ -1,6 +1,6 @@
-import { isDeepStrictEqual } from 'node:util';
 import type { Topology } from '../topology/topology.ts';
 import type { Read, Reads } from '../topology/tracked-topology.ts';
+import { sameAnswer } from './same-answer.ts';
 
 interface Question<Dependent> {
   readonly read: Read;
@@ -42,7 +42,7 @@ export class Dependents<Dependent> {
   takeTouchedBy(topology: Topology): Set<Dependent> {
     const touched = new Set<Dependent>();
     for (const { read, dependents } of this.#questions.values()) {
-      if (isDeepStrictEqual(read.ask(topology), read.answer)) continue;
+      if (sameAnswer(read.ask(topology), read.answer)) continue;
       for (const dependent of dependents) touched.add(dependent);
     }
     for (const dependent of touched) this.delete(dependent);

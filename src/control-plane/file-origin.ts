@@ -4,7 +4,7 @@ import { LeafArchive } from '../ca/leaf-archive.ts';
 import { LeafStore } from '../ca/leaf-store.ts';
 import type { Clock } from '../runtime/clock.ts';
 import type { Logger } from '../runtime/logger.ts';
-import { parseMeshFiles } from '../sources/parse-mesh-files.ts';
+import { MeshFileParser, parseMeshFiles } from '../sources/parse-mesh-files.ts';
 import { readMeshFiles } from '../sources/read-mesh-files.ts';
 import { watchMeshFiles } from '../sources/watch-mesh-files.ts';
 import { LastGoodMesh } from './last-good-mesh.ts';
@@ -35,7 +35,8 @@ export async function openFileOrigin(options: FileOriginOptions): Promise<MeshOr
   const closers: (() => unknown)[] = [];
   const lastGood = new LastGoodMesh({ dataDir: options.dataDir, clock, logger });
   closers.push(() => lastGood.flush());
-  const first = firstMesh(options.meshPaths, lastGood);
+  const parser = new MeshFileParser();
+  const first = firstMesh(options.meshPaths, lastGood, parser);
 
   const ca = await openCertificateAuthority({
     dir: options.dataDir,
@@ -67,6 +68,7 @@ export async function openFileOrigin(options: FileOriginOptions): Promise<MeshOr
       await watchMeshFiles({
         paths: options.meshPaths,
         known: first.files,
+        parser,
         signal: watching.signal,
         logger,
         onChange: (result) => {
@@ -81,8 +83,8 @@ export async function openFileOrigin(options: FileOriginOptions): Promise<MeshOr
 }
 
 /** The mesh as the files have it, or else the copy of the last run. */
-function firstMesh(paths: readonly string[], lastGood: LastGoodMesh) {
-  const read = readMeshFiles(paths);
+function firstMesh(paths: readonly string[], lastGood: LastGoodMesh, parser: MeshFileParser) {
+  const read = readMeshFiles(paths, parser);
   if (read.mesh) {
     lastGood.save(read.files);
     return { ...read, mesh: read.mesh, staleBecause: undefined };

@@ -8,9 +8,12 @@ export interface MeshFilesResult extends MeshResult {
   readonly files: readonly MeshFile[];
 }
 
-/** Reads mesh files, and folders of them, once. */
-export function readMeshFiles(paths: readonly string[]): MeshFilesResult {
-  return parseReadFiles(new MeshFileParser(), new MeshFileReader().read(paths));
+/**
+ * Reads mesh files, and folders of them, once.
+ * @param parser one that goes on being used keeps what it parsed
+ */
+export function readMeshFiles(paths: readonly string[], parser = new MeshFileParser()): MeshFilesResult {
+  return parseReadFiles(parser, new MeshFileReader().read(paths));
 }
 
 /** What could not be read is an error like any other: no mesh comes of it, and the defects of the rest are told as well. */

@@ -17,6 +17,8 @@ export interface WatchOptions {
   readonly signal: AbortSignal;
   /** What the caller has read already. Without it `onChange` is first called with what is there now. */
   readonly known?: readonly MeshFile[];
+  /** What they were parsed with, so that only what changes is parsed. */
+  readonly parser?: MeshFileParser;
   readonly clock?: Clock;
 }
 
@@ -35,7 +37,7 @@ export async function watchMeshFiles(options: WatchOptions): Promise<void> {
   const { paths, onChange, logger, signal, clock = systemClock } = options;
   if (signal.aborted) return;
   const reader = new MeshFileReader();
-  const parser = new MeshFileParser();
+  const parser = options.parser ?? new MeshFileParser();
   let last = options.known && fingerprint({ files: options.known, problems: [] });
   let cancelLook: (() => void) | undefined;
   let cancelPoll = () => {};

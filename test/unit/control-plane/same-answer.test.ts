@@ -1,0 +1,24 @@
+import { expect, test } from 'vitest';
+import { sameAnswer } from '../../../src/control-plane/same-answer.ts';
+
+test.each([
+  [1, 1, true],
+  [1, '1', false],
+  [undefined, null, false],
+  [Number.NaN, Number.NaN, true],
+  [[1, [2]], [1, [2]], true],
+  [[1, 2], [2, 1], false],
+  [[1], { 0: 1 }, false],
+  [{ a: 1, b: { c: 2 } }, { b: { c: 2 }, a: 1 }, true],
+  [{ a: undefined }, {}, false],
+  [{ a: 1, place: { line: 1 } }, { a: 1, place: { line: 9 } }, true],
+  [{ a: 1, place: { line: 1 } }, { a: 2, place: { line: 1 } }, false],
+  [new Set(['a', 'b']), new Set(['b', 'a']), true],
+  [new Set(['a']), new Set(['b']), false],
+  [new Map([['a', { x: 1 }]]), new Map([['a', { x: 1 }]]), true],
+  [new Map([['a', 1]]), new Map([['a', 2]]), false],
+  [new Map(), {}, false],
+])('%o and %o: %s', (one, other, expected) => {
+  expect(sameAnswer(one, other)).toBe(expected);
+  expect(sameAnswer(other, one)).toBe(expected);
+});
