@@ -54,6 +54,9 @@ export function envoyArgs(given: readonly string[]): string[] {
     // Hot restart needs a shared memory segment per Envoy: two sidecars on one host would fight for it.
     ...(hasFlag(given, HOT_RESTART_FLAGS) ? [] : ['--disable-hot-restart']),
     ...(hasFlag(given, ['--drain-time-s']) ? [] : ['--drain-time-s', String(DRAIN_TIME_S)]),
+    // Pooled connections to a listener whose intention changed end with their next response, and new ones meet the new intention.
+    // Envoy's default spreads that over the drain time, during which requests on old connections are decided by the old intention.
+    ...(hasFlag(given, ['--drain-strategy']) ? [] : ['--drain-strategy', 'immediate']),
     ...given,
   ];
 }

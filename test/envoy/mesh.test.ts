@@ -70,6 +70,20 @@ describeLab('traffic through the mesh', () => {
     expect(outcome.received).not.toContain('forged');
   });
 
+  test('a permission taken back holds at once, although the sidecars keep their connections open', async (context) => {
+    const { web, mesh } = shop;
+    const permission = (action: string) => ({ name: 'web', permissions: [{ action, http: { path_prefix: '/' } }] });
+    mesh.setIntention('api', [permission('allow')]);
+    await web.app.pollHttp({ host: 'api.virtual.consul', wantStatus: 200, sinceMs: Date.now() });
+    const traffic = await web.app.startTraffic('http-keepalive', { host: 'api.virtual.consul', pauseMs: 5 });
+    const denied = mesh.setIntention('api', [permission('deny')]);
+    const { afterMs } = await web.app.pollHttp({ host: 'api.virtual.consul', wantStatus: 403, sinceMs: denied });
+    await measured(context, 'a permission taken back', afterMs, 1000);
+    await traffic.stop();
+    const allowed = mesh.setIntention('api', [{ name: 'web', action: 'allow' }]);
+    await web.app.pollHttp({ host: 'api.virtual.consul', wantStatus: 200, sinceMs: allowed });
+  });
+
   test('the sidecars took every update and complained about nothing', async () => {
     for (const name of ['web', 'api', 'ledger', 'db-1']) {
       const { sidecar } = shop.host(name);

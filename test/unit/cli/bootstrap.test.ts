@@ -85,7 +85,7 @@ test('envoy gets the bootstrap on a descriptor, and what follows -- ; its status
   expect(result.status).toBe(7);
   const [json, args] = readFileSync(out, 'utf8').split(/(?<=\})(?=--config-path)/);
   expect(JSON.parse(json ?? '').node.id).toBe('web-sidecar-proxy');
-  expect(args).toBe('--config-path /dev/fd/3 --disable-hot-restart --drain-time-s 30 -l debug\n');
+  expect(args).toBe('--config-path /dev/fd/3 --disable-hot-restart --drain-time-s 30 --drain-strategy immediate -l debug\n');
 });
 
 test('an Envoy ended by a signal gives 128 and its number', async () => {
@@ -103,5 +103,13 @@ test('an old Envoy, none, and something else are told apart', async () => {
 });
 
 test('what the user says of draining and hot restart is left alone', () => {
-  expect(envoyArgs(['--drain-time-s=5', '--base-id', '3'])).toEqual(['--config-path', '/dev/fd/3', '--drain-time-s=5', '--base-id', '3']);
+  expect(envoyArgs(['--drain-time-s=5', '--drain-strategy', 'gradual', '--base-id', '3'])).toEqual([
+    '--config-path',
+    '/dev/fd/3',
+    '--drain-time-s=5',
+    '--drain-strategy',
+    'gradual',
+    '--base-id',
+    '3',
+  ]);
 });
