@@ -33,6 +33,8 @@ export interface ProxyStatus {
   /** `connected`: served; `waiting`: connected, but nothing to serve (see `reason`); `disconnected`: registered, no stream. */
   readonly state: 'connected' | 'waiting' | 'disconnected';
   readonly reason?: string;
+  /** The last stream that was turned away, of the last ten minutes; absent once one was served again. */
+  readonly refused?: { readonly at: string; readonly peer: string; readonly reason: string };
   readonly streams: readonly StreamJson[];
 }
 

@@ -2,6 +2,7 @@ import fastify, { type FastifyInstance, type FastifyRequest } from 'fastify';
 import type { Metrics } from '../runtime/metrics.ts';
 import { type AdminApi, AdminError } from './admin-api.ts';
 import { peerUid } from './peer-uid.ts';
+import { checkReader, type ReadAccess } from './read-access.ts';
 
 export interface AdminServer {
   /** The address it listens on; the port is the real one when 0 was asked for. */
@@ -22,6 +23,8 @@ export async function startAdminServer(options: {
   metrics: Metrics;
   /** Brings gauges up to date; called before they are read. */
   observe: () => void;
+  /** Asked before another host reads of the mesh; without it everybody may who reaches the port. */
+  readAccess?: ReadAccess;
 }): Promise<AdminServer> {
   const { api, metrics } = options;
   const app = fastify({ forceCloseConnections: true, bodyLimit: 64 * 1024 });
@@ -41,7 +44,11 @@ export async function startAdminServer(options: {
     options.observe();
     return reply.type(metrics.registry.contentType).send(await metrics.registry.metrics());
   });
-  readRoutes(app, api);
+  app.register(async (reading) => {
+    const { readAccess } = options;
+    if (readAccess) reading.addHook('preHandler', (request) => checkReader(readAccess, request));
+    readRoutes(reading, api);
+  });
   writeRoutes(app, api);
 
   await app.listen({ host: options.host, port: options.port });

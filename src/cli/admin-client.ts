@@ -1,6 +1,7 @@
 import type { Command } from 'commander';
 import { CliError, UsageError } from './cli-error.ts';
 import type { CliIo } from './cli-io.ts';
+import { isLoopbackHost } from './host-port.ts';
 
 export const DEFAULT_ADMIN_ADDR = 'http://127.0.0.1:18001';
 const DEFAULT_TIMEOUT_MS = 5_000;
@@ -27,6 +28,8 @@ export class AdminUnreachable extends CliError {}
 
 export interface AdminClientOptions {
   readonly url: string;
+  /** Sent as `x-consul-token`. */
+  readonly token?: string;
   readonly signal?: AbortSignal;
   /** For the whole answer; default 5000. */
   readonly timeoutMs?: number;
@@ -46,10 +49,26 @@ export function addAdminAddr(command: Command): Command {
   return command.option('--admin-addr <url>', `HTTP of the running adsum, also ADSUM_ADDR (default ${DEFAULT_ADMIN_ADDR})`);
 }
 
+/** Adds `--token T`, which adsum wants of other hosts where Consul has ACLs. */
+export function addAdminToken(command: Command): Command {
+  return command.option('--token <token>', 'sent to an adsum on another host, also CONSUL_HTTP_TOKEN (which other users of the host cannot see in ps)');
+}
+
 /** The client that `--admin-addr`, ADSUM_ADDR or the default ask for, in this order. */
 export function adminClientFor(command: Command, io: CliIo, options: { timeoutMs?: number } = {}): AdminClient {
   const given = command.optsWithGlobals<{ adminAddr?: string }>().adminAddr || io.env.ADSUM_ADDR || DEFAULT_ADMIN_ADDR;
-  return adminClient({ url: parseAdminUrl(given), signal: io.signal, ...options });
+  const url = parseAdminUrl(given);
+  const token = tokenFor(url, command, io);
+  return adminClient({ url, signal: io.signal, ...(token ? { token } : {}), ...options });
+}
+
+/** On this host adsum asks for none, so a token stays where it is: whoever else listens on that port would get it. */
+function tokenFor(url: string, command: Command, io: CliIo): string | undefined {
+  const { protocol, hostname } = new URL(url);
+  const token = command.optsWithGlobals<{ token?: string }>().token ?? io.env.CONSUL_HTTP_TOKEN;
+  if (!token || isLoopbackHost(hostname.replace(/^\[(.*)\]$/, '$1'))) return undefined;
+  if (protocol === 'http:') io.err(`adsum: warning: the token goes to ${url} in clear text\n`);
+  return token;
 }
 
 /** Takes `http://host:port`, `https://…` and a bare `host:port`. */
@@ -72,7 +91,11 @@ async function request(url: string, options: AdminClientOptions, method: string,
     const response = await fetch(`${url}${path}`, {
       method,
       signal,
-      headers: body === undefined ? { accept: 'application/json' } : { accept: 'application/json', 'content-type': 'application/json' },
+      headers: {
+        accept: 'application/json',
+        ...(options.token ? { 'x-consul-token': options.token } : {}),
+        ...(body === undefined ? {} : { 'content-type': 'application/json' }),
+      },
       ...(body === undefined ? {} : { body: JSON.stringify(body) }),
     });
     status = response.status;

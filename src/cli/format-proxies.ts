@@ -13,7 +13,8 @@ function formatProxy(proxy: ProxyStatus): string {
     const envoy = stream.envoy_version ? `Envoy ${stream.envoy_version}` : 'a client';
     return `  ${envoy} at ${stream.peer}, ${stream.variant}, since ${stream.connected_at}\n${stream.types.map(formatType).join('')}`;
   });
-  return `${name}: ${proxy.state}${proxy.reason ? ` (${proxy.reason})` : ''}\n${streams.join('')}`;
+  const refused = proxy.refused ? `  REFUSED at ${proxy.refused.at}, ${proxy.refused.peer}: ${proxy.refused.reason}\n` : '';
+  return `${name}: ${proxy.state}${proxy.reason ? ` (${proxy.reason})` : ''}\n${refused}${streams.join('')}`;
 }
 
 function formatType({ type, wildcard, names, sent, acked, nacked, pending }: TypeJson): string {

@@ -1,6 +1,6 @@
 import type { Command } from 'commander';
 import type { IntentionVerdict } from '../admin/admin-api.ts';
-import { addAdminAddr, adminClientFor } from './admin-client.ts';
+import { addAdminAddr, addAdminToken, adminClientFor } from './admin-client.ts';
 import type { CliIo } from './cli-io.ts';
 
 export function registerIntention(program: Command, io: CliIo): void {
@@ -11,7 +11,7 @@ export function registerIntention(program: Command, io: CliIo): void {
     .description('allowed or denied, and by which intention')
     .argument('<source>')
     .argument('<destination>');
-  addAdminAddr(check)
+  addAdminToken(addAdminAddr(check))
     .option('--json', 'as JSON')
     .action(async (source: string, destination: string, options: { json?: boolean }) => {
       const query = new URLSearchParams({ source, destination });

@@ -6,7 +6,7 @@ import { parseRedirect } from '../redirect/parse-redirect.ts';
 import type { RedirectConfig } from '../redirect/redirect-config.ts';
 import { installRedirect, planRedirect, undoRedirect } from '../redirect/redirect-traffic.ts';
 import { resolveUser } from '../redirect/resolve-user.ts';
-import { addAdminAddr, adminClientFor } from './admin-client.ts';
+import { addAdminAddr, addAdminToken, adminClientFor } from './admin-client.ts';
 import { CliError, UsageError } from './cli-error.ts';
 import type { CliIo } from './cli-io.ts';
 
@@ -47,7 +47,7 @@ export function registerRedirectTraffic(program: Command, io: CliIo): void {
     .option('--consul-dns-port <port>', 'send DNS queries for that server, or 127.0.0.1, to this port')
     .option('--dry-run', 'print what iptables-restore would get and change nothing')
     .option('--undo', 'remove all redirection again');
-  addAdminAddr(command).action(async (flags: RedirectFlags) => {
+  addAdminToken(addAdminAddr(command)).action(async (flags: RedirectFlags) => {
     const host = systemHost(io.env);
     const wanted = flags.undo ? 'undo' : await redirectConfig(flags, host, command, io);
     asCliErrors(() => {

@@ -9,14 +9,15 @@ import { resolveRedirectSettings } from '../topology/redirect-settings.ts';
 import { resolveProxyView } from '../topology/resolve-proxy-view.ts';
 import { findInstances, type Topology } from '../topology/topology.ts';
 import { virtualAddressesOf } from '../topology/virtual-addresses.ts';
+import type { Admission } from './admission.ts';
 import { buildSecrets } from './build-secrets.ts';
 import type { MeshLoader } from './mesh-loader.ts';
 import type { Authority } from './mesh-origin.ts';
 import type { Reconciler } from './reconciler.ts';
 
 /** What operators look at, put together from the parts that know. */
-export function createAdminApi(parts: { reconciler: Reconciler; loader: MeshLoader; ca: Authority; xds: XdsServer }): AdminApi {
-  const { reconciler, loader, ca, xds } = parts;
+export function createAdminApi(parts: { reconciler: Reconciler; loader: MeshLoader; ca: Authority; xds: XdsServer; admission?: Admission }): AdminApi {
+  const { reconciler, loader, ca, xds, admission } = parts;
   const topology = (): Topology => {
     if (!reconciler.topology) throw new AdminError(503, 'the mesh is not loaded yet');
     return reconciler.topology;
@@ -26,7 +27,7 @@ export function createAdminApi(parts: { reconciler: Reconciler; loader: MeshLoad
     if (found.length > 1) throw new AdminError(409, `'${id}' is registered on ${found.map((one) => one.node).join(', ')}: say which with ?node=`);
     return found[0];
   };
-  const statuses = () => proxyStatuses(reconciler, xds.streams());
+  const statuses = () => proxyStatuses(reconciler, xds.streams(), admission);
   const caStatus = (): CaStatus => ({
     trust_domain: ca.trustDomain,
     roots: ca.status().map((root) => ({
@@ -94,9 +95,19 @@ export function createAdminApi(parts: { reconciler: Reconciler; loader: MeshLoad
   };
 }
 
-function proxyStatuses(reconciler: Reconciler, streams: readonly StreamStatus[]): ProxyStatus[] {
+function proxyStatuses(reconciler: Reconciler, streams: readonly StreamStatus[], admission?: Admission): ProxyStatus[] {
   const { topology } = reconciler;
   const reasons = new Map([...reconciler.served()].map((proxy) => [streamKey(proxy.id, proxy.nodeName), proxy.waitingFor]));
+  for (const { id, nodeName, reason } of admission?.held() ?? []) {
+    const key = streamKey(id, nodeName);
+    // another stream of it may be served meanwhile
+    if (!reasons.has(key)) reasons.set(key, reason);
+  }
+  const refusals = admission?.refusals() ?? [];
+  const refusedOf = (id: string, node: string) => {
+    const last = refusals.findLast((one) => one.id === id && (one.nodeName === undefined || one.nodeName === node));
+    return last ? { refused: { at: new Date(last.at).toISOString(), peer: last.peer, reason: last.reason } } : {};
+  };
   const left = new Set(streams);
   const registered = (topology?.mesh.instances ?? [])
     .filter(({ kind }) => kind !== '')
@@ -106,7 +117,15 @@ function proxyStatuses(reconciler: Reconciler, streams: readonly StreamStatus[])
       const reason = own.map(({ nodeId, nodeName }) => reasons.get(streamKey(nodeId, nodeName))).find((one) => one !== undefined);
       const state = own.length === 0 ? 'disconnected' : reason === undefined ? 'connected' : 'waiting';
       const service = instance.proxy?.destination_service_name ?? instance.service;
-      return { id: instance.id, node: instance.node, service, state, ...(reason === undefined ? {} : { reason }), streams: own.map(streamJson) };
+      return {
+        id: instance.id,
+        node: instance.node,
+        service,
+        state,
+        ...(reason === undefined ? {} : { reason }),
+        ...refusedOf(instance.id, instance.node),
+        streams: own.map(streamJson),
+      };
     });
   const unknown = [...left].map((stream): ProxyStatus => {
     const reason = reasons.get(streamKey(stream.nodeId, stream.nodeName));

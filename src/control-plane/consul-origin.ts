@@ -11,7 +11,8 @@ import { startConsulSource } from '../sources/consul/consul-source.ts';
 import type { ConsulTarget } from '../sources/consul/consul-target.ts';
 import { ConsulAuthority } from './consul-authority.ts';
 import { ConsulCopy } from './consul-copy.ts';
-import { createTokenCheck } from './consul-token-check.ts';
+import { createConsulReadAccess } from './consul-read-access.ts';
+import { authorize, createTokenCheck } from './consul-token-check.ts';
 import type { MeshLoader } from './mesh-loader.ts';
 import type { MeshOrigin } from './mesh-origin.ts';
 import { TokenGuard } from './token-guard.ts';
@@ -34,7 +35,8 @@ export function openConsulOrigin({ consul, dataDir, clock, random, logger }: Con
   let awayBecause: string | undefined;
   let following: Promise<void> = Promise.resolve();
 
-  const guard = new TokenGuard({ check: createTokenCheck(client), aclsEnabled: () => current?.cluster.aclsEnabled, clock, logger });
+  const aclsEnabled = () => current?.cluster.aclsEnabled;
+  const guard = new TokenGuard({ check: createTokenCheck(client), aclsEnabled, clock, logger });
   const authority = new ConsulAuthority({ client, clock, random, tokenFor: (service) => guard.tokenFor(service) });
   const leaves = new LeafStore({ ca: authority, clock, logger, random, archive: new LeafArchive(path.join(dataDir, 'leaves'), logger) });
 
@@ -54,6 +56,12 @@ export function openConsulOrigin({ consul, dataDir, clock, random, logger }: Con
     virtualIps: { assign: (mesh) => ({ addresses: mesh.pinnedVirtualIps, problems: [] }) },
     datacenter: () => current?.cluster.datacenter,
     guard: (directory) => guard.guard(directory),
+    admission: guard,
+    readAccess: createConsulReadAccess({
+      authorize: (token, permissions) => authorize(client, token, permissions),
+      aclsEnabled,
+      serviceOf: (proxy) => guard.serviceOf(proxy),
+    }),
     before: (topology) => guard.before(topology),
     first: (loader) => loader.markStale(`Consul at ${client.address} has not been read yet`, []),
     async follow({ loader }) {

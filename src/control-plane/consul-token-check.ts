@@ -7,26 +7,32 @@ export type TokenVerdict = 'allowed' | 'denied' | 'unknown';
 /** Whether a token may write a service, which is what Consul asks of a sidecar that wants its configuration. */
 export type TokenCheck = (token: string | undefined, service: string) => Promise<TokenVerdict>;
 
-const answer = z.array(z.object({ Allow: z.boolean() })).length(1);
+/** What `/v1/internal/acl/authorize` is asked. */
+export interface Permission {
+  readonly Resource: 'service' | 'node';
+  readonly Access: 'read' | 'write';
+  /** A name; empty: what a rule for every name gives. */
+  readonly Segment: string;
+}
+
+const answer = z.array(z.object({ Allow: z.boolean() }));
 
 /** Consul's own name for the token of whoever has none; without it the agent would use its own. */
 const ANONYMOUS = 'anonymous';
 
 export function createTokenCheck(client: ConsulClient): TokenCheck {
-  return async (token, service) => {
-    try {
-      const { body } = await client.request({
-        method: 'POST',
-        path: '/internal/acl/authorize',
-        json: [{ Resource: 'service', Access: 'write', Segment: service }],
-        token: token ?? ANONYMOUS,
-      });
-      const parsed = answer.safeParse(body);
-      return parsed.success ? (parsed.data[0]?.Allow ? 'allowed' : 'denied') : 'unknown';
-    } catch (error) {
-      if (!(error instanceof ConsulError)) throw error;
-      // 403: Consul knows no such token, or no longer
-      return error.status === 403 ? 'denied' : 'unknown';
-    }
-  };
+  return (token, service) => authorize(client, token, [{ Resource: 'service', Access: 'write', Segment: service }]);
+}
+
+/** Whether a token has all of these permissions. */
+export async function authorize(client: ConsulClient, token: string | undefined, permissions: readonly Permission[]): Promise<TokenVerdict> {
+  try {
+    const { body } = await client.request({ method: 'POST', path: '/internal/acl/authorize', json: permissions, token: token ?? ANONYMOUS });
+    const parsed = answer.length(permissions.length).safeParse(body);
+    return parsed.success ? (parsed.data.every(({ Allow }) => Allow) ? 'allowed' : 'denied') : 'unknown';
+  } catch (error) {
+    if (!(error instanceof ConsulError)) throw error;
+    // 403: Consul knows no such token, or no longer
+    return error.status === 403 ? 'denied' : 'unknown';
+  }
 }

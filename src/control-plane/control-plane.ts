@@ -98,8 +98,14 @@ export async function startControlPlane(options: ControlPlaneOptions): Promise<C
       onNack: (type) => metrics.nacks.inc({ type }),
     });
     closers.push(() => xds.close());
-    const api = createAdminApi({ reconciler, loader, ca, xds });
-    const admin: AdminServer = await startAdminServer({ ...options.admin, api, metrics, observe: () => observeGauges(metrics, { api, leaves }) });
+    const api = createAdminApi({ reconciler, loader, ca, xds, ...(origin.admission ? { admission: origin.admission } : {}) });
+    const admin: AdminServer = await startAdminServer({
+      ...options.admin,
+      api,
+      metrics,
+      observe: () => observeGauges(metrics, { api, leaves }),
+      ...(origin.readAccess ? { readAccess: origin.readAccess } : {}),
+    });
     closers.push(() => admin.close());
     const dns: DnsServer | undefined = options.dns
       ? await startDnsServer({ ...options.dns, names: () => nameTableOf(reconciler.topology), datacenter: origin.datacenter() ?? DEFAULT_DATACENTER, logger })

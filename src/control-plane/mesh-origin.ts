@@ -1,8 +1,10 @@
+import type { ReadAccess } from '../admin/read-access.ts';
 import type { CertificateAuthority } from '../ca/certificate-authority.ts';
 import type { LeafStore } from '../ca/leaf-store.ts';
 import type { ProxyDirectory } from '../server/proxy-directory.ts';
 import type { XdsServer } from '../server/xds-server.ts';
 import type { Topology } from '../topology/topology.ts';
+import type { Admission } from './admission.ts';
 import type { MeshLoader } from './mesh-loader.ts';
 import type { Reconciler } from './reconciler.ts';
 import type { VirtualIpStore } from './virtual-ip-store.ts';
@@ -21,6 +23,10 @@ export interface MeshOrigin {
   datacenter(): string | undefined;
   /** Puts whatever decides who is served in front of those who serve. */
   guard?(directory: ProxyDirectory): ProxyDirectory;
+  /** What that one says of streams it holds or turned away. */
+  readonly admission?: Admission;
+  /** Decides what other hosts may read. */
+  readonly readAccess?: ReadAccess;
   /** Called just before a topology is served. */
   before?(topology: Topology): void;
   /** Hands over what is known at once. Called before any port is opened. @throws MeshError when there is nothing and never will be */

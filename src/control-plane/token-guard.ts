@@ -2,6 +2,7 @@ import type { Clock } from '../runtime/clock.ts';
 import type { Logger } from '../runtime/logger.ts';
 import type { ConnectedNode, ProxyDirectory, Subscriber } from '../server/proxy-directory.ts';
 import type { Topology } from '../topology/topology.ts';
+import type { Admission, Refusal } from './admission.ts';
 import type { TokenCheck, TokenVerdict } from './consul-token-check.ts';
 import { locateProxy } from './locate-proxy.ts';
 
@@ -25,15 +26,21 @@ interface Guarded {
 }
 
 const RECHECK_MS = 60_000;
+/** Envoy tries again every half minute at the latest: a refusal that is older has been seen to, or its Envoy is gone. */
+const NEWS_MS = 10 * 60_000;
+/** Refusals kept, one per proxy. */
+const MOST_REFUSALS = 1_000;
 
 /**
  * Stands between the streams and their configuration: with ACLs a sidecar is served only while its token may write the service it
  * stands for. Until that is known the stream has nothing; when it no longer holds the stream ends.
  */
-export class TokenGuard {
+export class TokenGuard implements Admission {
   readonly #options: TokenGuardOptions;
   readonly #streams = new Set<Guarded>();
   readonly #verdicts = new Map<string, TokenVerdict>();
+  /** The last one of each proxy, oldest first. */
+  readonly #refusals = new Map<string, Refusal>();
   #inner: ProxyDirectory | undefined;
   #topology: Topology | undefined;
   #consulAnswers = true;
@@ -68,12 +75,30 @@ export class TokenGuard {
     return undefined;
   }
 
+  /** The service that a proxy stands for; undefined when there is no such sidecar. */
+  serviceOf(proxy: { id: string; nodeName?: string | undefined }): string | undefined {
+    return locateProxy(this.#topology, proxy).instance?.proxy?.destination_service_name;
+  }
+
+  held(): { id: string; nodeName: string | undefined; reason: string }[] {
+    return [...this.#streams].flatMap(({ node: { id, nodeName }, served, checking }) => {
+      if (served) return [];
+      const unknown = this.#options.aclsEnabled() === undefined ? 'Consul has not been read yet' : locateProxy(this.#topology, { id, nodeName }).reason;
+      const reason = unknown ?? (checking === undefined ? 'its token will be checked' : `Consul is being asked whether its token may write ${checking}`);
+      return [{ id, nodeName, reason }];
+    });
+  }
+
+  refusals(): Refusal[] {
+    return [...this.#refusals.values()].filter(({ at }) => this.#options.clock.now() - at < NEWS_MS);
+  }
+
   /** Called before a new topology is served: a proxy that now stands for another service gets nothing of it with the old permission. */
   before(topology: Topology): void {
     this.#topology = topology;
     if (!this.#options.aclsEnabled()) return;
     for (const stream of [...this.#streams]) {
-      const now = this.#serviceOf(stream);
+      const now = this.serviceOf(stream.node);
       if (stream.service !== undefined && now !== undefined && now !== stream.service) {
         this.#end(stream, 'PERMISSION_DENIED', `${stream.node.id} stands for ${now} now; reconnect to be checked for it`);
       }
@@ -97,13 +122,13 @@ export class TokenGuard {
       this.#serve(stream);
       return;
     }
-    const service = this.#serviceOf(stream);
+    const service = this.serviceOf(stream.node);
     if (service === undefined || stream.checking === service) return;
     stream.checking = service;
     void this.#check(stream.node.token, service).then((verdict) => {
       delete stream.checking;
       if (!this.#streams.has(stream) || stream.served) return;
-      if (this.#serviceOf(stream) !== service) return this.#admit(stream);
+      if (this.serviceOf(stream.node) !== service) return this.#admit(stream);
       if (verdict === 'allowed') {
         stream.service = service;
         this.#serve(stream);
@@ -112,6 +137,7 @@ export class TokenGuard {
   }
 
   #serve(stream: Guarded): void {
+    this.#refusals.delete(keyOf(stream.node));
     if (this.#inner) stream.served = this.#inner.connect(stream.node, stream.subscriber);
   }
 
@@ -132,8 +158,16 @@ export class TokenGuard {
     const { id, nodeName, peer } = stream.node;
     this.#options.logger.warn({ proxy: id, node: nodeName, peer, reason: message }, 'stream refused');
     this.#streams.delete(stream);
+    this.#remember({ id, nodeName, peer, reason: message, at: this.#options.clock.now() });
     stream.served?.close();
     stream.subscriber.end(code, message);
+  }
+
+  #remember(refusal: Refusal): void {
+    this.#refusals.delete(keyOf(refusal));
+    this.#refusals.set(keyOf(refusal), refusal);
+    const [oldest] = this.#refusals.keys();
+    if (oldest !== undefined && this.#refusals.size > MOST_REFUSALS) this.#refusals.delete(oldest);
   }
 
   /** What was found last stands while Consul cannot be asked: an outage of Consul takes no sidecar down. */
@@ -158,7 +192,7 @@ export class TokenGuard {
     if (!this.#options.aclsEnabled()) return;
     const pairs = new Map<string, Guarded[]>();
     for (const stream of this.#streams) {
-      const service = stream.service ?? this.#serviceOf(stream);
+      const service = stream.service ?? this.serviceOf(stream.node);
       if (service === undefined) continue;
       const key = JSON.stringify([stream.node.token, service]);
       pairs.set(key, [...(pairs.get(key) ?? []), stream]);
@@ -176,9 +210,8 @@ export class TokenGuard {
       }
     }
   }
+}
 
-  #serviceOf({ node }: Guarded): string | undefined {
-    return locateProxy(this.#topology, { id: node.id, ...(node.nodeName === undefined ? {} : { nodeName: node.nodeName }) }).instance?.proxy
-      ?.destination_service_name;
-  }
+function keyOf({ id, nodeName }: { readonly id: string; readonly nodeName?: string | undefined }): string {
+  return JSON.stringify([id, nodeName]);
 }

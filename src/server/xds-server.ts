@@ -129,9 +129,19 @@ function transportOf(call: Call): StreamTransport {
     },
     end: (code, details) => {
       if (code === 'OK') call.end();
-      else call.emit('error', { code: grpc.status[code], details });
+      else call.emit('error', { code: grpc.status[code], details, metadata: readableMessage(details) });
     },
   };
+}
+
+/**
+ * grpc-js writes `%20` for every space, which Envoy's log shows as it is. gRPC asks for less: only what is not printable ASCII, and
+ * `%`, is escaped (https://github.com/grpc/grpc/blob/master/doc/PROTOCOL-HTTP2.md, Status-Message).
+ */
+function readableMessage(details: string): grpc.Metadata {
+  const metadata = new grpc.Metadata();
+  metadata.set('grpc-message', details.replace(/[^ -$&-~]+/g, encodeURIComponent));
+  return metadata;
 }
 
 /** Messages stay bytes here, so that one that cannot be read ends its own stream with a reason. */

@@ -16,9 +16,9 @@ const topologyWith = (...services: object[]) => {
 };
 
 /** A guard in front of a directory that only notes who is attached. */
-function setUp(acls: boolean | undefined = true) {
+function setUp(acls: boolean | 'not said yet' = true) {
   const clock = new ManualClock();
-  const state = { acls, verdicts: new Map<string, TokenVerdict>(), asked: [] as string[] };
+  const state = { acls: acls === 'not said yet' ? undefined : acls, verdicts: new Map<string, TokenVerdict>(), asked: [] as string[] };
   const attached: string[] = [];
   const guard = new TokenGuard({
     check: async (token, service) => {
@@ -46,10 +46,46 @@ function setUp(acls: boolean | undefined = true) {
     guard.after();
     await settled();
   };
-  return { clock, state, attached, connect, serve };
+  return { clock, state, attached, connect, serve, guard };
 }
 
 const settled = () => new Promise((resolve) => setImmediate(resolve));
+
+describe('operators are told', () => {
+  it('what a stream that is held waits for', async () => {
+    const { state, connect, serve, guard } = setUp('not said yet');
+    const reasons = () => guard.held().map(({ id, reason }) => `${id}: ${reason}`);
+    connect('good');
+    expect(reasons()).toEqual(['p: Consul has not been read yet']);
+    state.acls = true;
+    await serve();
+    expect(reasons()).toEqual(["p: no proxy 'p' is registered"]);
+    state.verdicts.set('good web', 'allowed');
+    const serving = serve(sidecar('web'));
+    expect(reasons()).toEqual(['p: Consul is being asked whether its token may write web']);
+    await serving;
+    expect(reasons()).toEqual([]);
+  });
+
+  it('of the last refusal, until the proxy is served or ten minutes have passed', async () => {
+    const { clock, state, connect, serve, guard } = setUp();
+    await serve(sidecar('web'));
+    const refused = async () => {
+      connect('bad');
+      await settled();
+      return guard.refusals().map(({ id, peer, reason }) => `${id} at ${peer}: ${reason}`);
+    };
+    expect(await refused()).toEqual(['p at peer: the token of p may not write the service web, or is no token of this Consul']);
+    expect(await refused()).toHaveLength(1);
+    state.verdicts.set('good web', 'allowed');
+    connect('good');
+    await settled();
+    expect(guard.refusals()).toEqual([]);
+    expect(await refused()).toHaveLength(1);
+    clock.advance(10 * 60_000);
+    expect(guard.refusals()).toEqual([]);
+  });
+});
 
 describe('with ACLs a sidecar', () => {
   it('is served once Consul says that its token may write its service', async () => {
@@ -135,7 +171,7 @@ describe('with ACLs a sidecar', () => {
 });
 
 it('without ACLs everybody is served, and nobody before Consul has said so', async () => {
-  const { state, attached, connect, serve } = setUp(undefined);
+  const { state, attached, connect, serve } = setUp('not said yet');
   connect();
   await settled();
   expect(attached).toEqual([]);

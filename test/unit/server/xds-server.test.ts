@@ -96,8 +96,8 @@ describe('a stream that cannot be served is ended with the reason', () => {
     const end = ending(call);
     call.write(hello());
     await until(() => directory.subscribers.size > 0);
-    for (const subscriber of directory.subscribers) subscriber.end('PERMISSION_DENIED', 'this token may not be web');
-    expect(await end).toMatchObject({ code: grpc.status.PERMISSION_DENIED, details: 'this token may not be web' });
+    for (const subscriber of directory.subscribers) subscriber.end('PERMISSION_DENIED', 'this token is 0 % good for wéb');
+    expect(await end).toMatchObject({ code: grpc.status.PERMISSION_DENIED, details: 'this token is 0 % good for wéb' });
     expect(directory.subscribers.size).toBe(0);
   });
 });
