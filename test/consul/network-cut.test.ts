@@ -1,4 +1,4 @@
-import { chmodSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { chmodSync, mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
@@ -8,7 +8,8 @@ import { eventually, Hopeless } from '../envoy/lab/eventually.ts';
 import { inside, Network, type NetworkHost } from '../envoy/lab/network.ts';
 import { LabProcess } from '../envoy/lab/process.ts';
 import type { Readiness } from './lab/adsum.ts';
-import { findConsul, whyNoConsul } from './lab/consul-binary.ts';
+import { whyNoConsul } from './lab/consul-binary.ts';
+import { ConsulHost } from './lab/consul-host.ts';
 
 const reason = whyNoConsul() ?? whyNoLab();
 /** How long the network is away at the least; longer when adsum needs longer to say so. */
@@ -21,8 +22,7 @@ describe.skipIf(reason)(`a network cut between adsum and Consul${reason ? ` (${r
   let network: Network;
   let far: NetworkHost;
   let near: NetworkHost;
-  /** Asks Consul on its own host, whatever the network does. */
-  let operator: Agent;
+  let consul: ConsulHost;
   let app: Agent;
   let adsum: LabProcess;
 
@@ -30,8 +30,8 @@ describe.skipIf(reason)(`a network cut between adsum and Consul${reason ? ` (${r
     chmodSync(folder, 0o755);
     network = new Network();
     [far, near] = [network.addHost('consul'), network.addHost('mesh')];
-    [operator, app] = [far, near].map(({ namespace }) => new Agent(namespace, 0, '127.0.0.1')) as [Agent, Agent];
-    await startConsul();
+    app = new Agent(near.namespace, 0, '127.0.0.1');
+    consul = await ConsulHost.start(far, path.join(folder, 'consul'));
     for (const [at, name] of ['api', 'web'].entries()) {
       await app.listen({ kind: 'http', name, port: 9_000 + at, address: '127.0.0.1' });
       await registerSidecar(name, 9_000 + at, 21_000 + at);
@@ -53,35 +53,9 @@ describe.skipIf(reason)(`a network cut between adsum and Consul${reason ? ` (${r
     process.stdout.write(`\n${lines.join('\n')}\n${process.env.SHOW ? adsum.output : ''}`);
   });
 
-  async function startConsul(): Promise<void> {
-    const data = path.join(folder, 'consul');
-    mkdirSync(data);
-    const settings = { server: true, bootstrap_expect: 1, node_name: 'far', bind_addr: far.ipv4, client_addr: '0.0.0.0', data_dir: data, ports: { dns: -1 } };
-    const file = path.join(folder, 'consul.json');
-    writeFileSync(file, JSON.stringify({ ...settings, default_intention_policy: 'deny', disable_update_check: true, performance: { raft_multiplier: 1 } }));
-    const consul = new LabProcess(far.namespace, 0, [findConsul() ?? 'consul', 'agent', `-config-file=${file}`, '-log-level=warn']);
-    await eventually(
-      async () => {
-        if (consul.hasEnded) throw new Hopeless(`Consul has ended:\n${consul.output}`);
-        await put('/v1/kv/ready', 'yes');
-      },
-      { deadlineMs: 60_000, everyMs: 100 },
-    );
-  }
-
-  const put = async (where: string, body: unknown) => {
-    const outcome = await operator.http({ host: '127.0.0.1', port: 8_500, path: where, method: 'PUT', body: JSON.stringify(body) });
-    if (outcome.status !== 200) throw new Error(`${where}: ${outcome.status ?? outcome.error} ${outcome.body ?? ''}`);
-  };
-  /** All on one host without an agent, over loopback: no link is needed between the sidecars. */
-  const registerSidecar = async (name: string, port: number, inbound: number) => {
-    const node = { Node: 'near', Address: '127.0.0.1' };
-    await put('/v1/catalog/register', { ...node, Service: { Service: name, Port: port } });
-    const upstreams = name === 'web' ? [{ DestinationName: 'api', LocalBindPort: 5_000 }] : [];
-    const proxy = { DestinationServiceName: name, DestinationServiceID: name, LocalServiceAddress: '127.0.0.1', LocalServicePort: port, Upstreams: upstreams };
-    await put('/v1/catalog/register', { ...node, Service: { Kind: 'connect-proxy', Service: `${name}-sidecar-proxy`, Port: inbound, Proxy: proxy } });
-  };
-  const intention = (verb: 'create' | 'delete') => inside(far.namespace, findConsul() ?? 'consul', 'intention', verb, 'web', 'api');
+  const put = (where: string, body: unknown) => consul.put(where, body);
+  const registerSidecar = (name: string, port: number, inbound: number) => consul.registerSidecar(name, port, inbound, name === 'web' ? { api: 5_000 } : {});
+  const intention = (verb: 'create' | 'delete') => consul.cli('intention', verb, 'web', 'api');
   const admin = async <T>(where: string): Promise<T> => {
     const { body, error } = await app.http({ host: '127.0.0.1', port: 18_001, path: where });
     if (body === undefined) throw new Error(error);
