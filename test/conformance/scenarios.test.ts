@@ -23,7 +23,9 @@ const deliberate = readFileSync(new URL('deliberate-differences.txt', import.met
   .filter((line) => line.trim() && !line.startsWith('#'))
   .flatMap((line) => ['--ignore', (line.split('  #')[0] ?? '').trim()]);
 
-describe.skipIf(scenarios.length === 0)('as a real Consul', () => {
+const missing = probe ? (scenarios.length === 0 ? ' (skipped: no recordings beside the repository)' : '') : ' (skipped: the referee xdsprobe is not built)';
+
+describe.skipIf(missing !== '')(`as a real Consul${missing}`, () => {
   const scratch = mkdtempSync(join(tmpdir(), 'adsum-conformance-'));
   afterAll(() => rmSync(scratch, { recursive: true }));
 
