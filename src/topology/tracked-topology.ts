@@ -1,3 +1,4 @@
+import type { Instance } from '../mesh/instance.ts';
 import { ConfigEntries, type Mesh } from '../mesh/mesh.ts';
 import type { ConfigEntry, ConfigEntryKind, EntryOfKind } from '../mesh/schema/config-entry.ts';
 import type { Intentions } from './intentions.ts';
@@ -24,9 +25,9 @@ export function trackReads(base: Topology): { readonly topology: Topology; reado
   const note = (key: string, read: Read) => {
     for (let depth = frames.length - 1; depth >= 0; depth -= 1) frames[depth]?.set(key, read);
   };
-  const read = <Answer>(key: string, ask: (topology: Topology) => Answer): Answer => {
-    const answer = ask(base);
-    note(key, { ask, answer });
+  const read: ReadFunction = (key, question) => {
+    const answer = question(base);
+    note(key, { ask: question, answer });
     return answer;
   };
 
@@ -35,31 +36,31 @@ export function trackReads(base: Topology): { readonly topology: Topology; reado
       return mesh;
     },
     get datacenter() {
-      return read('datacenter', (asked) => asked.datacenter);
+      return read('datacenter', ask.datacenter);
     },
     get trustDomain() {
-      return read('trust-domain', (asked) => asked.trustDomain);
+      return read('trust-domain', ask.trustDomain);
     },
-    intentions: trackIntentions(base, read),
+    intentions: trackIntentions(read),
     get callableServices() {
-      return read('callable-services', (asked) => asked.callableServices);
+      return read('callable-services', ask.callableServices);
     },
-    callableBy: (source) => read(`callable-by/${source}`, (asked) => asked.callableBy(source)),
+    callableBy: (source) => read(`callable-by/${source}`, ask.callableBy(source)),
     get destinations() {
-      return read('destinations', (asked) => asked.destinations);
+      return read('destinations', ask.destinations);
     },
     get outsideVirtualAddresses() {
-      return read('outside-virtual-addresses', (asked) => asked.outsideVirtualAddresses);
+      return read('outside-virtual-addresses', ask.outsideVirtualAddresses);
     },
     get directlyDialedAddresses() {
-      return read('directly-dialed-addresses', (asked) => asked.directlyDialedAddresses);
+      return read('directly-dialed-addresses', ask.directlyDialedAddresses);
     },
-    virtualIpOf: (service) => read(`virtual-ip/${service}`, (asked) => asked.virtualIpOf(service)),
-    meshInstancesOf: (service) => read(`mesh-instances/${service}`, (asked) => asked.meshInstancesOf(service)),
-    instancesOf: (service) => read(`instances/${service}`, (asked) => asked.instancesOf(service)),
-    instancesById: (id) => read(`id/${id}`, (asked) => asked.instancesById(id)),
-    settingsOf: (proxy) => read(`settings/${proxy.node}/${proxy.id}`, (asked) => asked.settingsOf(proxy)),
-    orderOf: (instance) => read(`order/${instance.node}/${instance.id}`, (asked) => asked.orderOf(instance)),
+    virtualIpOf: (service) => read(`virtual-ip/${service}`, ask.virtualIpOf(service)),
+    meshInstancesOf: (service) => read(`mesh-instances/${service}`, ask.meshInstancesOf(service)),
+    instancesOf: (service) => read(`instances/${service}`, ask.instancesOf(service)),
+    instancesById: (id) => read(`id/${id}`, ask.instancesById(id)),
+    settingsOf: (proxy) => read(`settings/${proxy.node}/${proxy.id}`, ask.settingsOf(proxy)),
+    orderOf: (instance) => read(`order/${instance.node}/${instance.id}`, ask.orderOf(instance)),
     once(key, compute) {
       const memo = base.once(`tracked/${key}`, () => {
         const frame = new Map<string, Read>();
@@ -80,38 +81,72 @@ export function trackReads(base: Topology): { readonly topology: Topology; reado
 
 type ReadFunction = <Answer>(key: string, ask: (topology: Topology) => Answer) => Answer;
 
-function trackIntentions(base: Topology, read: ReadFunction): Intentions {
+/**
+ * The questions, made outside of `trackReads`: a question outlives the topology it was first put to, and one made inside would keep that
+ * topology, and all that was worked out with it, in memory.
+ */
+const ask = {
+  datacenter: (asked: Topology) => asked.datacenter,
+  trustDomain: (asked: Topology) => asked.trustDomain,
+  callableServices: (asked: Topology) => asked.callableServices,
+  destinations: (asked: Topology) => asked.destinations,
+  outsideVirtualAddresses: (asked: Topology) => asked.outsideVirtualAddresses,
+  directlyDialedAddresses: (asked: Topology) => asked.directlyDialedAddresses,
+  defaultPolicy: (asked: Topology) => asked.intentions.defaultPolicy,
+  meshDatacenter: (asked: Topology) => asked.mesh.datacenter,
+  allInstances: (asked: Topology) => asked.mesh.instances,
+  allEntries: (asked: Topology) => [...asked.mesh.configEntries],
+  callableBy: (source: string) => (asked: Topology) => asked.callableBy(source),
+  virtualIpOf: (service: string) => (asked: Topology) => asked.virtualIpOf(service),
+  manualVirtualIps: (service: string) => (asked: Topology) => asked.mesh.manualVirtualIps.get(service),
+  meshInstancesOf: (service: string) => (asked: Topology) => asked.meshInstancesOf(service),
+  instancesOf: (service: string) => (asked: Topology) => asked.instancesOf(service),
+  instancesById: (id: string) => (asked: Topology) => asked.instancesById(id),
+  settingsOf: (proxy: Instance) => (asked: Topology) => asked.settingsOf(proxy),
+  orderOf: (instance: Instance) => (asked: Topology) => asked.orderOf(instance),
+  intentionsFor: (destination: string) => (asked: Topology) => asked.intentions.intentionsFor(destination),
+  decide: (source: string, destination: string) => (asked: Topology) => asked.intentions.decide(source, destination),
+  mayCall: (source: string, destination: string) => (asked: Topology) => asked.intentions.mayCall(source, destination),
+  entry:
+    <Kind extends ConfigEntryKind>(kind: Kind, name: string) =>
+    (asked: Topology) =>
+      asked.mesh.configEntries.get(kind, name),
+  entries:
+    <Kind extends ConfigEntryKind>(kind: Kind) =>
+    (asked: Topology) =>
+      asked.mesh.configEntries.ofKind(kind),
+};
+
+function trackIntentions(read: ReadFunction): Intentions {
   return {
     get defaultPolicy() {
-      return read('default-policy', ({ intentions }) => intentions.defaultPolicy);
+      return read('default-policy', ask.defaultPolicy);
     },
-    intentionsFor: (destination) => read(`intentions/${destination}`, ({ intentions }) => intentions.intentionsFor(destination)),
-    decide: (source, destination) => read(`decide/${source}/${destination}`, ({ intentions }) => intentions.decide(source, destination)),
-    mayCall: (source, destination) => read(`may-call/${source}/${destination}`, ({ intentions }) => intentions.mayCall(source, destination)),
-    destinationsOf: (source, candidates) => {
+    intentionsFor: (destination) => read(`intentions/${destination}`, ask.intentionsFor(destination)),
+    decide: (source, destination) => read(`decide/${source}/${destination}`, ask.decide(source, destination)),
+    mayCall: (source, destination) => read(`may-call/${source}/${destination}`, ask.mayCall(source, destination)),
+    destinationsOf: (source) => {
       // the candidates are somebody's own; only the whole answer could be asked for again
-      throw new Error(`ask callableBy('${source}') instead, for ${candidates.size} candidates of ${base.datacenter}`);
+      throw new Error(`ask callableBy('${source}') instead`);
     },
   };
 }
 
 function trackMesh(mesh: Mesh, read: ReadFunction): Mesh {
-  const entries = new TrackedConfigEntries(read);
-  const manual = new TrackedMap((service: string) => read(`manual/${service}`, (asked) => asked.mesh.manualVirtualIps.get(service)));
   return {
     get datacenter() {
-      return read('mesh-datacenter', (asked) => asked.mesh.datacenter);
+      return read('mesh-datacenter', ask.meshDatacenter);
     },
     ...(mesh.trustDomain === undefined ? {} : { trustDomain: mesh.trustDomain }),
     get defaultIntentionPolicy() {
-      return read('default-policy', ({ intentions }) => intentions.defaultPolicy);
+      return read('default-policy', ask.defaultPolicy);
     },
     get instances() {
-      return read('all-instances', (asked) => asked.mesh.instances);
+      return read('all-instances', ask.allInstances);
     },
-    configEntries: entries,
+    configEntries: new TrackedConfigEntries(read),
     pinnedVirtualIps: mesh.pinnedVirtualIps,
-    manualVirtualIps: manual,
+    manualVirtualIps: new TrackedMap((service: string) => read(`manual/${service}`, ask.manualVirtualIps(service))),
     problems: [],
   };
 }
@@ -125,15 +160,15 @@ class TrackedConfigEntries extends ConfigEntries {
   }
 
   override get<Kind extends ConfigEntryKind>(kind: Kind, name: string): EntryOfKind<Kind> | undefined {
-    return this.#read(`entry/${kind}/${name}`, ({ mesh }) => mesh.configEntries.get(kind, name));
+    return this.#read(`entry/${kind}/${name}`, ask.entry(kind, name));
   }
 
   override ofKind<Kind extends ConfigEntryKind>(kind: Kind): EntryOfKind<Kind>[] {
-    return this.#read(`entries/${kind}`, ({ mesh }) => mesh.configEntries.ofKind(kind));
+    return this.#read(`entries/${kind}`, ask.entries(kind));
   }
 
   override [Symbol.iterator](): Iterator<ConfigEntry> {
-    return this.#read('all-entries', ({ mesh }) => [...mesh.configEntries])[Symbol.iterator]();
+    return this.#read('all-entries', ask.allEntries)[Symbol.iterator]();
   }
 }
 
