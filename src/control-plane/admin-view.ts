@@ -1,7 +1,7 @@
 import { type AdminApi, AdminError, type CaStatus, type MeshSummary, type ProxyDetails, type ProxyStatus, type RedirectSettings } from '../admin/admin-api.ts';
 import { streamJson } from '../admin/stream-json.ts';
 import type { EnvoyResource } from '../envoy/resource.ts';
-import { type Instance, reachableAddress } from '../mesh/instance.ts';
+import { type Instance, instanceKey, reachableAddress } from '../mesh/instance.ts';
 import { protocolByEntries } from '../mesh/service-protocol.ts';
 import type { StreamStatus } from '../server/stream-status.ts';
 import type { XdsServer } from '../server/xds-server.ts';
@@ -54,7 +54,7 @@ export function createAdminApi(parts: { reconciler: Reconciler; loader: MeshLoad
     proxyConfig(id, node) {
       const instance = registration(id, node);
       if (!instance) return undefined;
-      const held = [...reconciler.served()].find((one) => one.instance === instance);
+      const held = [...reconciler.served()].find((one) => one.instance !== undefined && instanceKey(one.instance) === instanceKey(instance));
       const resources = reconciler.resourcesOf(instance, held?.traits ?? { ipv6: false });
       const view = resolveProxyView(topology(), instance);
       // the leaf is left out: its private key is nobody's business here
@@ -109,10 +109,12 @@ function proxyStatuses(reconciler: Reconciler, streams: readonly StreamStatus[],
     return last ? { refused: { at: new Date(last.at).toISOString(), peer: last.peer, reason: last.reason } } : {};
   };
   const left = new Set(streams);
+  const byId = new Map<string, StreamStatus[]>();
+  for (const stream of streams) byId.set(stream.nodeId, [...(byId.get(stream.nodeId) ?? []), stream]);
   const registered = (topology?.mesh.instances ?? [])
     .filter(({ kind }) => kind !== '')
     .map((instance): ProxyStatus => {
-      const own = streams.filter(({ nodeId, nodeName }) => nodeId === instance.id && (nodeName === undefined || nodeName === instance.node));
+      const own = (byId.get(instance.id) ?? []).filter(({ nodeName }) => nodeName === undefined || nodeName === instance.node);
       for (const stream of own) left.delete(stream);
       const reason = own.map(({ nodeId, nodeName }) => reasons.get(streamKey(nodeId, nodeName))).find((one) => one !== undefined);
       const state = own.length === 0 ? 'disconnected' : reason === undefined ? 'connected' : 'waiting';
