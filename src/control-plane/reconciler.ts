@@ -74,9 +74,10 @@ export class Reconciler {
   }
 
   setTopology(topology: Topology): void {
+    // who came before the first topology rests on no answer of one
+    const touched = this.#topology ? this.#dependents.takeTouchedBy(topology) : [...this.#served.values()];
     this.#topology = topology;
     this.#changedAt ??= performance.now();
-    const touched = this.#dependents.takeTouchedBy(topology);
     for (const proxy of touched) proxy.configuration = undefined;
     this.#queue.add(touched);
   }
@@ -149,7 +150,10 @@ export class Reconciler {
 
   /** Everything but the secrets. Notes what it rests on, also when it fails, so that it is tried again when that changes. */
   #configure(proxy: ServedProxy): Configuration | undefined {
-    if (!this.#topology) return undefined;
+    if (!this.#topology) {
+      proxy.waitingFor = locateProxy(undefined, proxy).reason;
+      return undefined;
+    }
     const { topology, reads } = trackReads(this.#topology);
     try {
       const found = locateProxy(topology, proxy);
