@@ -1,0 +1,58 @@
+import { readFileSync } from 'node:fs';
+import type { Clock } from '../runtime/clock.ts';
+import { writeDurably } from '../runtime/durable-file.ts';
+import type { Logger } from '../runtime/logger.ts';
+
+export interface KeptCopyOptions<Content> {
+  readonly file: string;
+  /** What it is a copy of, for the log. */
+  readonly of: string;
+  /** How long a burst of changes may go on before the copy is written, in milliseconds. */
+  readonly delayMs: number;
+  /** Reads what `save` wrote; undefined when it is of no use any more. */
+  readonly parse: (json: unknown) => Content | undefined;
+  readonly clock: Clock;
+  readonly logger: Logger;
+}
+
+/** The last good state, in the data dir: a fallback and never the store, so it may lag a little and its loss is no error. */
+export class KeptCopy<Content> {
+  readonly #options: KeptCopyOptions<Content>;
+  #pending: (() => object) | undefined;
+  #cancel: () => void = () => {};
+
+  constructor(options: KeptCopyOptions<Content>) {
+    this.#options = options;
+  }
+
+  /** Undefined when there is none, or none that can be read. */
+  load(): Content | undefined {
+    const { file, of, parse, logger } = this.#options;
+    try {
+      return parse(JSON.parse(readFileSync(file, 'utf8')));
+    } catch (error) {
+      if ((error as NodeJS.ErrnoException).code !== 'ENOENT') logger.warn({ file, error: String(error) }, `the copy of ${of} cannot be read`);
+      return undefined;
+    }
+  }
+
+  /** @param content makes what is written, when it is written */
+  save(content: () => object): void {
+    if (!this.#pending) this.#cancel = this.#options.clock.after(this.#options.delayMs, () => this.flush());
+    this.#pending = content;
+  }
+
+  /** Writes what waits, at once. */
+  flush(): void {
+    this.#cancel();
+    const content = this.#pending;
+    this.#pending = undefined;
+    if (!content) return;
+    const { file, of, logger } = this.#options;
+    try {
+      writeDurably(file, JSON.stringify(content()));
+    } catch (error) {
+      logger.warn({ file, error: String(error) }, `the copy of ${of} cannot be written`);
+    }
+  }
+}
