@@ -5,13 +5,15 @@ import type {
   envoy_config_route_v3_RouteConfiguration as RouteConfiguration,
 } from '../proto/generated/types.ts';
 import { typed } from '../proto/typed.ts';
-import { type ChainRoute, type CompiledChain, chainNode, isHttpLike, type ResolverNode, type SplitterNode } from '../topology/discovery-chain/chain.ts';
+import { type ChainRoute, type CompiledChain, chainNode, type ResolverNode, type SplitterNode } from '../topology/discovery-chain/chain.ts';
 import { envoyWeight } from '../topology/discovery-chain/flatten-splits.ts';
+import { isHttp } from '../topology/proxy-settings.ts';
 import { chainClusterName } from './chain-cluster.ts';
 import { envoyDuration } from './duration.ts';
 import { buildHashPolicies } from './hash-policy.ts';
 import { buildHeaderChanges } from './header-changes.ts';
 import { buildRouteMatch, EVERY_REQUEST } from './route-match.ts';
+import { escapeRegex } from './spiffe-regex.ts';
 
 type Destination = NonNullable<ChainRoute['destination']>;
 
@@ -20,7 +22,7 @@ type Destination = NonNullable<ChainRoute['destination']>;
  * are understood and any config entry shapes the chain, even if the outcome is a single route.
  */
 export function usesRds(chain: CompiledChain): boolean {
-  return isHttpLike(chain.protocol) && !chain.default;
+  return isHttp(chain.protocol) && !chain.default;
 }
 
 /**
@@ -110,11 +112,7 @@ function pathRewrite({ prefix_rewrite }: Destination, match: ChainRoute['match']
   const { path_exact, path_prefix, path_regex, case_insensitive } = match?.http ?? {};
   const prefix = path_exact ? '' : path_prefix || (path_regex ? '' : '/');
   const flags = case_insensitive ? '(?i)' : '';
-  return { regex_rewrite: { pattern: { regex: `${flags}^${quoteForRe2(prefix)}(/?)(.*)` }, substitution: '/\\2' } };
-}
-
-function quoteForRe2(text: string): string {
-  return text.replace(/[\\.+*?()|[\]{}^$]/g, '\\$&');
+  return { regex_rewrite: { pattern: { regex: `${flags}^${escapeRegex(prefix)}(/?)(.*)` }, substitution: '/\\2' } };
 }
 
 /** Zero or absent leaves Envoy's default; below zero takes the limit away, which Envoy spells `0s`. */

@@ -18,6 +18,6 @@ export function protocolByEntries(entries: ConfigEntries, service: string): Prot
   return word !== undefined && isProtocol(word) ? word : 'tcp';
 }
 
-function isProtocol(word: string): word is Protocol {
+export function isProtocol(word: string): word is Protocol {
   return PROTOCOLS.includes(word);
 }

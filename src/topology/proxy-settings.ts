@@ -1,9 +1,12 @@
 import type { Instance } from '../mesh/instance.ts';
 import type { Mesh } from '../mesh/mesh.ts';
+import { isProtocol, type Protocol } from '../mesh/service-protocol.ts';
+
+export type { Protocol } from '../mesh/service-protocol.ts';
+
 import type { EntryOfKind } from '../mesh/schema/config-entry.ts';
 import type { SidecarProxy } from '../mesh/schema/service.ts';
 
-export type Protocol = 'tcp' | 'http' | 'http2' | 'grpc';
 export type MeshGatewayMode = 'none' | 'local' | 'remote';
 
 export type AccessLogs = NonNullable<EntryOfKind<'proxy-defaults'>['access_logs']>;
@@ -33,11 +36,12 @@ export function inboundProtocol(settings: ProxySettings): Protocol {
 
 export function parseProtocol(value: unknown): Protocol | undefined {
   const protocol = typeof value === 'string' ? value.toLowerCase() : undefined;
-  return protocol === 'tcp' || protocol === 'http' || protocol === 'http2' || protocol === 'grpc' ? protocol : undefined;
+  return protocol !== undefined && isProtocol(protocol) ? protocol : undefined;
 }
 
-export function isHttp(protocol: Protocol): boolean {
-  return protocol !== 'tcp';
+/** Whether it has requests, which routes, splits and permissions work on. A word that is no protocol has none. */
+export function isHttp(protocol: string): boolean {
+  return isProtocol(protocol) && protocol !== 'tcp';
 }
 
 /** Where a transparent proxy receives captured connections unless told otherwise. Source: Consul's `transparent_proxy.outbound_listener_port`. */

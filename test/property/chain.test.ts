@@ -6,8 +6,8 @@ import { parseInstanceFilter } from '../../src/mesh/instance-filter/instance-fil
 import { ConfigEntries } from '../../src/mesh/mesh.ts';
 import { configEntrySchemas } from '../../src/mesh/schema/config-entry.ts';
 import { encode } from '../../src/proto/codec.ts';
-import { isHttpLike } from '../../src/topology/discovery-chain/chain.ts';
 import { compileDiscoveryChain } from '../../src/topology/discovery-chain/compile.ts';
+import { isHttp } from '../../src/topology/proxy-settings.ts';
 
 const SERVICES = ['a', 'b', 'c', 'd'] as const;
 const service = fc.constantFrom(...SERVICES);
@@ -64,7 +64,7 @@ describe('random chains', () => {
             const routes = buildUpstreamRoutes(chain, { routeConfig: name, virtualHost: name });
             encode('envoy.config.route.v3.RouteConfiguration', routes);
             for (const match of JSON.stringify(routes).matchAll(/"(?:cluster|name)":"([^"]*\.internal\.[^"]*)"/g)) expect(names).toContain(match[1]);
-          } else if (!isHttpLike(chain.protocol)) {
+          } else if (!isHttp(chain.protocol)) {
             expect(names).toContain(tcpClusterOf(chain));
           }
         }

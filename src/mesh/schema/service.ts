@@ -136,6 +136,5 @@ export const sidecarProxySchema = required(proxy);
 /** The `proxy` section of a registration, parsed. */
 export type SidecarProxy = z.output<typeof sidecarProxySchema>;
 export type ServiceDefinition = z.output<typeof serviceDefinition>;
-export type SidecarService = NonNullable<NonNullable<ServiceDefinition['connect']>['sidecar_service']>;
 export type CheckSettings = NonNullable<z.output<typeof check>>;
 export type NodeDefinition = z.output<typeof nodeDefinition>;

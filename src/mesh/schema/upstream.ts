@@ -56,7 +56,4 @@ export const upstreams = listOf(
 
 export type UpstreamTuning = z.output<typeof upstreamTuning>;
 export type Upstream = z.output<typeof upstreams>[number];
-export type UpstreamDefaults = NonNullable<z.output<typeof upstreamDefaults>>;
-export type UpstreamOverride = z.output<typeof upstreamOverrides>[number];
-export type PassiveHealthCheck = NonNullable<z.output<typeof passiveHealthCheck>>;
 export type Limits = NonNullable<z.output<typeof limits>>;

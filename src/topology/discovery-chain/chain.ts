@@ -104,11 +104,6 @@ export interface ChainTarget {
   readonly connect_timeout_ms: number;
 }
 
-/** Routers and splitters work on requests, so they need a protocol that has any. */
-export function isHttpLike(protocol: string): boolean {
-  return protocol === 'http' || protocol === 'http2' || protocol === 'grpc';
-}
-
 export function isHashBased(loadBalancer: LoadBalancer | undefined): loadBalancer is LoadBalancer {
   return loadBalancer?.policy === 'ring_hash' || loadBalancer?.policy === 'maglev';
 }

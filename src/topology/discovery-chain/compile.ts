@@ -1,15 +1,7 @@
 import type { Problem } from '../../mesh/problem.ts';
 import type { ServiceSplitter } from '../../mesh/schema/service-splitter.ts';
-import {
-  type ChainNode,
-  type ChainRequest,
-  type ChainRoute,
-  type ChainSplit,
-  type CompiledChain,
-  isHashBased,
-  isHttpLike,
-  type SplitterNode,
-} from './chain.ts';
+import { isHttp } from '../proxy-settings.ts';
+import { type ChainNode, type ChainRequest, type ChainRoute, type ChainSplit, type CompiledChain, isHashBased, type SplitterNode } from './chain.ts';
 import { chainPlace, circularSplit, needsHttp, tooManySplits } from './chain-problem.ts';
 import { customizationHash } from './customization-hash.ts';
 import { multiplySplits, normalizeWeight } from './flatten-splits.ts';
@@ -46,7 +38,7 @@ class ChainCompiler {
 
   constructor(request: ChainRequest) {
     this.#request = request;
-    this.#flat = Boolean(request.overrides?.protocol) && !isHttpLike(request.overrides?.protocol ?? '');
+    this.#flat = Boolean(request.overrides?.protocol) && !isHttp(request.overrides?.protocol ?? '');
     this.#resolvers = new ResolverNodes(request, (problem) => this.#report(problem));
   }
 
@@ -54,7 +46,7 @@ class ChainCompiler {
     const { service, datacenter, overrides } = this.#request;
     const top = this.#router() ?? this.#splitterOrResolver(service);
     const protocol = this.#resolvers.protocol ?? 'tcp';
-    if (this.#usesRequests && this.#resolvers.protocol && !isHttpLike(protocol)) this.#report(needsHttp(service, protocol));
+    if (this.#usesRequests && this.#resolvers.protocol && !isHttp(protocol)) this.#report(needsHttp(service, protocol));
     if (!top || this.#problems.some((problem) => problem.severity === 'error')) return { problems: this.#problems };
 
     const customizedBy = { ...this.#resolvers.customizedBy, ...this.#protocolCustomization(protocol) };
