@@ -5,6 +5,7 @@ import type { EnvoyResource, EnvoyTraits } from '../envoy/resource.ts';
 import type { Instance } from '../mesh/instance.ts';
 import type { Problem } from '../mesh/problem.ts';
 import type { Clock } from '../runtime/clock.ts';
+import { FairQueue } from '../runtime/fair-queue.ts';
 import type { Logger } from '../runtime/logger.ts';
 import type { Metrics } from '../runtime/metrics.ts';
 import { resolveProxyView } from '../topology/resolve-proxy-view.ts';
@@ -15,7 +16,6 @@ import { Dependents } from './dependents.ts';
 import { withLingering } from './lingering.ts';
 import { locateProxy } from './locate-proxy.ts';
 import type { Configuration, ServedProxy, SnapshotSubscriber } from './served-proxy.ts';
-import { WorkQueue } from './work-queue.ts';
 
 /** The identities of the mesh, as the reconciler needs them. */
 export interface Identities {
@@ -44,13 +44,13 @@ export class Reconciler {
   readonly #options: ReconcilerOptions;
   readonly #served = new Map<string, ServedProxy>();
   readonly #dependents = new Dependents<ServedProxy>();
-  readonly #queue: WorkQueue<ServedProxy>;
+  readonly #queue: FairQueue<ServedProxy>;
   #topology: Topology | undefined;
   #changedAt: number | undefined;
 
   constructor(options: ReconcilerOptions) {
     this.#options = options;
-    this.#queue = new WorkQueue({
+    this.#queue = new FairQueue({
       work: (proxy) => this.#refresh(proxy),
       drained: () => {
         if (this.#changedAt !== undefined) options.metrics.rebuildSeconds.observe((performance.now() - this.#changedAt) / 1000);
@@ -78,17 +78,23 @@ export class Reconciler {
     const touched = this.#topology ? this.#dependents.takeTouchedBy(topology) : [...this.#served.values()];
     this.#topology = topology;
     this.#changedAt ??= performance.now();
-    for (const proxy of touched) proxy.configuration = undefined;
-    this.#queue.add(touched);
+    for (const proxy of touched) {
+      proxy.configuration = undefined;
+      this.#queue.add(proxy);
+    }
   }
 
   /** The leaf of `service` changed; without an argument, the roots did. */
   secretsChanged(service?: string): void {
-    const touched = [...this.#served.values()].filter(({ instance }) => service === undefined || instance?.proxy?.destination_service_name === service);
-    this.#queue.add(touched);
+    for (const proxy of this.#served.values()) {
+      if (service === undefined || proxy.instance?.proxy?.destination_service_name === service) this.#queue.add(proxy);
+    }
   }
 
-  /** Serves a proxy to `subscriber`: its snapshot at once when it is known, and whenever it changes. The result ends that. */
+  /**
+   * Serves a proxy to `subscriber` until `detach`: what it already has at once, what has to be worked out when its turn comes, so that
+   * a thousand proxies that connect together hold up neither the first of them nor anybody else.
+   */
   attach(identity: { id: string; nodeName?: string; traits: EnvoyTraits }, subscriber: SnapshotSubscriber): { proxy: ServedProxy; detach: () => void } {
     const key = JSON.stringify([identity.id, identity.nodeName, identity.traits]);
     let proxy = this.#served.get(key);
@@ -99,7 +105,7 @@ export class Reconciler {
         traits: identity.traits,
         subscribers: new Set(),
         instance: undefined,
-        waitingFor: undefined,
+        waitingFor: 'its configuration is being worked out',
         problems: [],
         configuration: undefined,
         snapshot: undefined,
@@ -107,7 +113,7 @@ export class Reconciler {
         cancelLeaving: () => {},
       };
       this.#served.set(key, proxy);
-      this.#refresh(proxy);
+      this.#queue.add(proxy);
     }
     const served = proxy;
     served.subscribers.add(subscriber);
@@ -181,7 +187,7 @@ export class Reconciler {
     const { snapshot, leaving } = withLingering(wanted, proxy.snapshot, proxy.leaving, clock.now());
     proxy.leaving = leaving;
     proxy.cancelLeaving();
-    if (leaving.size > 0) proxy.cancelLeaving = clock.after(Math.min(...leaving.values()) - clock.now(), () => this.#queue.add([proxy]));
+    if (leaving.size > 0) proxy.cancelLeaving = clock.after(Math.min(...leaving.values()) - clock.now(), () => this.#queue.add(proxy));
     return snapshot;
   }
 

@@ -3,11 +3,11 @@ import * as grpc from '@grpc/grpc-js';
 import type { ResourceType } from '../cache/resource.ts';
 import { XDS_METHODS, type XdsMethod } from '../proto/services.ts';
 import type { Clock } from '../runtime/clock.ts';
+import { FairQueue } from '../runtime/fair-queue.ts';
 import type { Logger } from '../runtime/logger.ts';
 import { EncodedResources } from './encoded-resources.ts';
 import type { ProxyDirectory } from './proxy-directory.ts';
 import type { StreamStatus } from './stream-status.ts';
-import { TurnQueue } from './turn-queue.ts';
 import { type StreamTransport, XdsStream } from './xds-stream.ts';
 
 export interface XdsServerOptions {
@@ -68,7 +68,7 @@ export async function startXdsServer({ address, tls, directory, logger, clock, o
   grpc.setLogger({ error: quietly, info: quietly, debug: quietly });
   const server = new grpc.Server(OPTIONS);
   const streams = new Map<number, XdsStream>();
-  const shared = { directory, logger, clock, encoded: new EncodedResources(), turns: new TurnQueue(), onNack };
+  const shared = { directory, logger, clock, encoded: new EncodedResources(), turns: new FairQueue<() => void>({ work: (turn) => turn() }), onNack };
   // nonces must not look like those of this server's former life
   const life = randomBytes(3).toString('hex');
   let opened = 0;

@@ -1,6 +1,7 @@
 import { type CachedResource, RESOURCE_TYPES, type ResourceType, type Snapshot } from '../cache/resource.ts';
 import { decodeDeltaRequest, decodeSotwRequest, type XdsMethod } from '../proto/services.ts';
 import type { Clock } from '../runtime/clock.ts';
+import type { FairQueue } from '../runtime/fair-queue.ts';
 import type { Logger } from '../runtime/logger.ts';
 import type { XdsRequest } from '../xds/messages.ts';
 import { applyRequest, applySnapshot, nextResponse, openSession, type Session, sessionStatus } from '../xds/session.ts';
@@ -8,7 +9,6 @@ import { readConnectedNode } from './connected-node.ts';
 import type { EncodedResources } from './encoded-resources.ts';
 import type { ConnectedNode, EndCode, ProxyDirectory, Subscriber } from './proxy-directory.ts';
 import type { StreamStatus } from './stream-status.ts';
-import type { TurnQueue } from './turn-queue.ts';
 
 /** The transport of one stream. */
 export interface StreamTransport {
@@ -25,7 +25,8 @@ export interface StreamContext {
   readonly noncePrefix: string;
   readonly directory: ProxyDirectory;
   readonly encoded: EncodedResources;
-  readonly turns: TurnQueue;
+  /** Turns of all streams: in each one stream makes its next response. */
+  readonly turns: FairQueue<() => void>;
   readonly logger: Logger;
   readonly clock: Clock;
   readonly onNack?: ((type: ResourceType) => void) | undefined;

@@ -30,6 +30,7 @@ function start() {
 
 test('a proxy that connects before the first mesh is there waits, and is served when it comes', async () => {
   const { reconciler, proxy, updates, settled } = start();
+  await settled();
   expect(proxy.waitingFor).toBe('the mesh is not loaded yet');
   reconciler.setTopology(topologyOf(WEB));
   await settled();
