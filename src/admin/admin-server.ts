@@ -1,99 +1,111 @@
-import fastify, { type FastifyInstance, type FastifyRequest } from 'fastify';
+import { chmodSync, rmSync } from 'node:fs';
+import fastify, { type FastifyInstance } from 'fastify';
 import type { Metrics } from '../runtime/metrics.ts';
+import { StateError } from '../runtime/state-error.ts';
 import { type AdminApi, AdminError } from './admin-api.ts';
-import { peerUid } from './peer-uid.ts';
+import { readRoutes, writeRoutes } from './admin-routes.ts';
 import { checkReader, type ReadAccess } from './read-access.ts';
 
 export interface AdminServer {
-  /** The address it listens on; the port is the real one when 0 was asked for. */
+  /** The TCP address it listens on; the port is the real one when 0 was asked for. */
   readonly address: { readonly host: string; readonly port: number };
   close(): Promise<void>;
 }
 
-interface ProxyParameters {
-  Params: { id: string };
-  Querystring: { node?: string };
+export interface AdminServerOptions {
+  readonly host: string;
+  readonly port: number;
+  /**
+   * Path of the Unix socket for everything that writes or hands out keys. Its folder must be closed to other users (0700): who may
+   * open the socket is who may use it, so no further credential is asked for. A file that is there already is replaced.
+   */
+  readonly socket: string;
+  readonly api: AdminApi;
+  readonly metrics: Metrics;
+  /** Brings gauges up to date; called before they are read. */
+  readonly observe: () => void;
+  /** Asked before another host reads of the mesh; without it everybody may who reaches the port. */
+  readonly readAccess?: ReadAccess;
 }
 
-/** Serves `api` over HTTP. Rejects with the listen error (`EADDRINUSE`, `EACCES`) when the address cannot be had. */
-export async function startAdminServer(options: {
-  host: string;
-  port: number;
-  api: AdminApi;
-  metrics: Metrics;
-  /** Brings gauges up to date; called before they are read. */
-  observe: () => void;
-  /** Asked before another host reads of the mesh; without it everybody may who reaches the port. */
-  readAccess?: ReadAccess;
-}): Promise<AdminServer> {
-  const { api, metrics } = options;
-  const app = fastify({ forceCloseConnections: true, bodyLimit: 64 * 1024 });
+/** The longest path of a Unix socket in bytes, without the final zero. Source: unix(7). */
+const LONGEST_SOCKET_PATH = 107;
 
+/**
+ * Serves `api` over HTTP: reading over TCP, everything over the Unix socket. Any local user can reach a loopback port, and TCP says
+ * nothing reliable of who that is; a Unix socket obeys the permissions of files.
+ * @throws StateError when the socket cannot be made; the listen error (`EADDRINUSE`, `EACCES`) when the address cannot be had
+ */
+export async function startAdminServer(options: AdminServerOptions): Promise<AdminServer> {
+  const { api, readAccess, socket } = options;
+  const overTcp = createApp(options);
+  refuseWrites(overTcp, socket);
+  overTcp.register(async (reading) => {
+    if (readAccess) reading.addHook('preHandler', (request) => checkReader(readAccess, request));
+    readRoutes(reading, api);
+    reading.get('/v1/admin', async () => ({ socket }));
+  });
+  const overSocket = createApp(options);
+  readRoutes(overSocket, api);
+  writeRoutes(overSocket, api);
+
+  await listenOnSocket(overSocket, socket);
+  try {
+    await overTcp.listen({ host: options.host, port: options.port });
+  } catch (error) {
+    await overSocket.close();
+    throw error;
+  }
+  const address = overTcp.server.address();
+  const port = typeof address === 'object' && address ? address.port : options.port;
+  return {
+    address: { host: options.host, port },
+    async close() {
+      await Promise.all([overTcp.close(), overSocket.close()]);
+    },
+  };
+}
+
+/** Health and metrics, and errors as JSON. */
+function createApp({ api, metrics, observe }: AdminServerOptions): FastifyInstance {
+  const app = fastify({ forceCloseConnections: true, bodyLimit: 64 * 1024 });
   app.setErrorHandler((error: Error & { statusCode?: number }, _request, reply) => {
     const status = error instanceof AdminError ? error.status : (error.statusCode ?? 500);
     return reply.status(status).send({ error: error.message });
   });
   app.setNotFoundHandler((request, reply) => reply.status(404).send({ error: `adsum has no ${request.method} ${request.url}` }));
-
   app.get('/healthz', async () => ({ status: 'ok' }));
   app.get('/readyz', async (_request, reply) => {
     const readiness = api.readiness();
     return reply.status(readiness.ready ? 200 : 503).send(readiness);
   });
   app.get('/metrics', async (_request, reply) => {
-    options.observe();
+    observe();
     return reply.type(metrics.registry.contentType).send(await metrics.registry.metrics());
   });
-  app.register(async (reading) => {
-    const { readAccess } = options;
-    if (readAccess) reading.addHook('preHandler', (request) => checkReader(readAccess, request));
-    readRoutes(reading, api);
-  });
-  writeRoutes(app, api);
-
-  await app.listen({ host: options.host, port: options.port });
-  const address = app.server.address();
-  const port = typeof address === 'object' && address ? address.port : options.port;
-  return { address: { host: options.host, port }, close: () => app.close() };
+  return app;
 }
 
-function readRoutes(app: FastifyInstance, api: AdminApi): void {
-  const known = <T>(value: T | undefined, id: string): T => {
-    if (value === undefined) throw new AdminError(404, `no proxy '${id}' is registered or connected`);
-    return value;
-  };
-  app.get('/v1/proxies', async () => ({ proxies: api.proxies() }));
-  app.get<ProxyParameters>('/v1/proxies/:id', async ({ params, query }) => known(api.proxy(params.id, query.node), params.id));
-  app.get<ProxyParameters>('/v1/proxies/:id/config', async ({ params, query }) => known(api.proxyConfig(params.id, query.node), params.id));
-  app.get('/v1/problems', async () => ({ problems: api.problems() }));
-  app.get('/v1/mesh', async () => api.mesh());
-  app.get('/v1/ca/roots', async () => api.caRoots());
-  app.get<{ Querystring: { source?: string; destination?: string } }>('/v1/intentions/check', async ({ query }) => {
-    if (!query.source || !query.destination) throw new AdminError(400, 'source and destination are needed');
-    return api.checkIntention(query.source, query.destination);
+/** Before anything else of a request is looked at, its path included. */
+function refuseWrites(app: FastifyInstance, socket: string): void {
+  app.addHook('onRequest', async ({ method }) => {
+    if (method === 'GET' || method === 'HEAD') return;
+    throw new AdminError(403, `this port only reads; ask over the Unix socket ${socket}, as root or as the user adsum runs as`);
   });
 }
 
-function writeRoutes(app: FastifyInstance, api: AdminApi): void {
-  app.post('/v1/ca/rotate', async (request) => {
-    requireOwner(request);
-    return api.rotateCa();
-  });
-  app.post<{ Body: { service?: unknown } | null }>('/v1/ca/leaf', async (request) => {
-    requireOwner(request);
-    const service = request.body?.service;
-    if (typeof service !== 'string' || service === '') throw new AdminError(400, 'service is needed');
-    return api.issueLeaf(service);
-  });
-}
-
-/**
- * What hands out identities or changes the CA is for root and for the user adsum runs as, on the same host. Everybody else on the
- * machine (the applications, Envoy) can reach a loopback port too.
- */
-function requireOwner(request: FastifyRequest): void {
-  const uid = peerUid({ address: request.socket.remoteAddress ?? '', port: request.socket.remotePort ?? 0 });
-  if (uid !== 0 && (uid === undefined || uid !== process.getuid?.())) {
-    throw new AdminError(403, 'only root and the user adsum runs as may do this, over loopback on the same host');
+async function listenOnSocket(app: FastifyInstance, file: string): Promise<void> {
+  if (Buffer.byteLength(file) > LONGEST_SOCKET_PATH) {
+    const hint = 'name a shorter --data-dir';
+    throw new StateError(file, `is longer than the ${LONGEST_SOCKET_PATH} bytes that a Unix socket may have`, hint);
+  }
+  try {
+    rmSync(file, { force: true }); // a killed process leaves its socket behind; the lock says that no other is alive
+    await app.listen({ path: file });
+    chmodSync(file, 0o600);
+  } catch (error) {
+    await app.close();
+    const reason = error instanceof Error ? error.message : String(error);
+    throw new StateError(file, `cannot be listened on: ${reason}`, 'name another --data-dir');
   }
 }

@@ -1,6 +1,10 @@
+import { existsSync } from 'node:fs';
+import http from 'node:http';
 import type { Command } from 'commander';
+import { adminSocketOf } from '../admin/admin-socket.ts';
 import { CliError, UsageError } from './cli-error.ts';
 import type { CliIo } from './cli-io.ts';
+import { defaultDataDir } from './data-dir.ts';
 import { isLoopbackHost } from './host-port.ts';
 
 export const DEFAULT_ADMIN_ADDR = 'http://127.0.0.1:18001';
@@ -35,18 +39,18 @@ export interface AdminClientOptions {
   readonly timeoutMs?: number;
 }
 
-export function adminClient(options: AdminClientOptions): AdminClient {
-  const url = options.url.replace(/\/+$/, '');
+export function adminClient(given: AdminClientOptions): AdminClient {
+  const options = { ...given, url: given.url.replace(/\/+$/, '') };
   return {
-    url,
-    get: (path) => request(url, options, 'GET', path),
-    post: (path, body) => request(url, options, 'POST', path, body),
+    url: options.url,
+    get: (path) => request(options, 'GET', path),
+    post: (path, body) => request(options, 'POST', path, body),
   };
 }
 
-/** Adds `--admin-addr URL`. */
+/** Adds `--admin-addr ADDRESS`. */
 export function addAdminAddr(command: Command): Command {
-  return command.option('--admin-addr <url>', `HTTP of the running adsum, also ADSUM_ADDR (default ${DEFAULT_ADMIN_ADDR})`);
+  return command.option('--admin-addr <address>', `the running adsum: http://HOST:PORT or unix:///PATH, also ADSUM_ADDR (default ${DEFAULT_ADMIN_ADDR})`);
 }
 
 /** Adds `--token T`, which adsum wants of other hosts where Consul has ACLs. */
@@ -56,70 +60,144 @@ export function addAdminToken(command: Command): Command {
 
 /** The client that `--admin-addr`, ADSUM_ADDR or the default ask for, in this order. */
 export function adminClientFor(command: Command, io: CliIo, options: { timeoutMs?: number } = {}): AdminClient {
-  const given = command.optsWithGlobals<{ adminAddr?: string }>().adminAddr || io.env.ADSUM_ADDR || DEFAULT_ADMIN_ADDR;
-  const url = parseAdminUrl(given);
+  const url = parseAdminUrl(givenAddress(command, io) ?? DEFAULT_ADMIN_ADDR);
   const token = tokenFor(url, command, io);
   return adminClient({ url, signal: io.signal, ...(token ? { token } : {}), ...options });
 }
 
+/** Adds `--admin-addr ADDRESS` for a command that changes something or gets a key. */
+export function addAdminSocket(command: Command): Command {
+  return command.option(
+    '--admin-addr <address>',
+    'the running adsum on this host: unix:///PATH of its socket, or http://HOST:PORT to ask it for that; also ADSUM_ADDR (default: admin.sock in the default data dir)',
+  );
+}
+
+/**
+ * The client for what changes something or hands out a key: adsum takes that over its Unix socket only. An address of HTTP is asked
+ * where the socket is. Without an address it is the one in the default data dir, or that of the adsum at the default address.
+ */
+export async function adminWriterFor(command: Command, io: CliIo): Promise<AdminClient> {
+  const given = givenAddress(command, io);
+  const inDataDir = adminSocketOf(defaultDataDir(io.env));
+  const url = given === undefined && existsSync(inDataDir) ? `unix://${inDataDir}` : parseAdminUrl(given ?? DEFAULT_ADMIN_ADDR);
+  if (socketOf(url) !== undefined) return adminClient({ url, signal: io.signal });
+  if (!isLoopbackHost(hostOf(url))) {
+    throw new CliError(`adsum at ${url} takes this from its own host only`, { hint: 'run the command there, as root or as the user adsum runs as' });
+  }
+  const { socket } = (await adminClient({ url, signal: io.signal }).get('/v1/admin')) as { socket?: unknown };
+  if (typeof socket !== 'string') throw new CliError(`adsum at ${url} names no Unix socket`);
+  return adminClient({ url: `unix://${socket}`, signal: io.signal });
+}
+
+function givenAddress(command: Command, io: CliIo): string | undefined {
+  return command.optsWithGlobals<{ adminAddr?: string }>().adminAddr || io.env.ADSUM_ADDR || undefined;
+}
+
 /** On this host adsum asks for none, so a token stays where it is: whoever else listens on that port would get it. */
 function tokenFor(url: string, command: Command, io: CliIo): string | undefined {
-  const { protocol, hostname } = new URL(url);
   const token = command.optsWithGlobals<{ token?: string }>().token ?? io.env.CONSUL_HTTP_TOKEN;
-  if (!token || isLoopbackHost(hostname.replace(/^\[(.*)\]$/, '$1'))) return undefined;
-  if (protocol === 'http:') io.err(`adsum: warning: the token goes to ${url} in clear text\n`);
+  if (!token || socketOf(url) !== undefined || isLoopbackHost(hostOf(url))) return undefined;
+  if (url.startsWith('http:')) io.err(`adsum: warning: the token goes to ${url} in clear text\n`);
   return token;
 }
 
-/** Takes `http://host:port`, `https://…` and a bare `host:port`. */
+function hostOf(url: string): string {
+  return new URL(url).hostname.replace(/^\[(.*)\]$/, '$1');
+}
+
+/** Takes `http://host:port`, `https://…`, a bare `host:port` and `unix:///path`. */
 export function parseAdminUrl(text: string): string {
+  if (socketOf(text) !== undefined) return text;
   const withScheme = /^[a-z][a-z0-9+.-]*:\/\//i.test(text) ? text : `http://${text}`;
   const url = URL.canParse(withScheme) ? new URL(withScheme) : undefined;
   if (!url || !['http:', 'https:'].includes(url.protocol)) {
-    throw new UsageError(`--admin-addr '${text}' is not an HTTP address`, { hint: `for example ${DEFAULT_ADMIN_ADDR}` });
+    throw new UsageError(`--admin-addr '${text}' is neither an HTTP address nor a Unix socket`, {
+      hint: `for example ${DEFAULT_ADMIN_ADDR}, or unix:///var/lib/adsum/admin.sock`,
+    });
   }
   return withScheme.replace(/\/+$/, '');
 }
 
-async function request(url: string, options: AdminClientOptions, method: string, path: string, body?: unknown): Promise<unknown> {
+async function request(options: AdminClientOptions, method: string, path: string, body?: unknown): Promise<unknown> {
+  const { url } = options;
   const timeoutMs = options.timeoutMs ?? DEFAULT_TIMEOUT_MS;
   const timeout = AbortSignal.timeout(timeoutMs);
   const signal = options.signal ? AbortSignal.any([options.signal, timeout]) : timeout;
-  let status: number;
-  let text: string;
+  const headers = {
+    accept: 'application/json',
+    ...(options.token ? { 'x-consul-token': options.token } : {}),
+    ...(body === undefined ? {} : { 'content-type': 'application/json' }),
+  };
+  const sent: Sent = { method, path, headers, signal, ...(body === undefined ? {} : { body: JSON.stringify(body) }) };
+  const socket = socketOf(url);
+  let answer: { status: number; text: string };
   try {
-    const response = await fetch(`${url}${path}`, {
-      method,
-      signal,
-      headers: {
-        accept: 'application/json',
-        ...(options.token ? { 'x-consul-token': options.token } : {}),
-        ...(body === undefined ? {} : { 'content-type': 'application/json' }),
-      },
-      ...(body === undefined ? {} : { body: JSON.stringify(body) }),
-    });
-    status = response.status;
-    text = await response.text();
+    answer = await (socket === undefined ? overTcp(url, sent) : overSocket(socket, sent));
   } catch (error) {
     if (options.signal?.aborted) throw error;
     const reason = timeout.aborted ? `no answer within ${timeoutMs / 1000} s` : connectionReason(error);
-    throw new AdminUnreachable(`no adsum answers at ${url}: ${reason}`, {
-      hint: 'start one with `adsum serve`, or name its address with --admin-addr or ADSUM_ADDR',
-      cause: error,
-    });
+    throw new AdminUnreachable(`no adsum answers at ${url}: ${reason}`, { hint: hintFor(error, socket), cause: error });
   }
+  const { status, text } = answer;
   const json = parseJson(text);
   if (status >= 400) throw new AdminRefusal(status, refusalReason(json) ?? `adsum at ${url} answered ${status} to ${method} ${path}`);
   if (json === undefined) throw new CliError(`what answers at ${url} is not adsum: ${method} ${path} gave no JSON`);
   return json;
 }
 
+interface Sent {
+  readonly method: string;
+  readonly path: string;
+  readonly headers: Record<string, string>;
+  readonly signal: AbortSignal;
+  readonly body?: string;
+}
+
+async function overTcp(url: string, { path, ...init }: Sent): Promise<{ status: number; text: string }> {
+  const response = await fetch(`${url}${path}`, init);
+  return { status: response.status, text: await response.text() };
+}
+
+/** fetch cannot be told of a Unix socket. */
+function overSocket(socketPath: string, { body, headers, ...sent }: Sent): Promise<{ status: number; text: string }> {
+  return new Promise((resolve, reject) => {
+    const call = http.request({ socketPath, ...sent, headers: { ...headers, host: 'localhost' } }, (response) => {
+      let text = '';
+      response.setEncoding('utf8');
+      response.on('data', (part: string) => {
+        text += part;
+      });
+      response.on('error', reject);
+      response.on('end', () => resolve({ status: response.statusCode ?? 0, text }));
+    });
+    call.on('error', reject);
+    call.end(body);
+  });
+}
+
+/** The file of `unix:///path`. */
+function socketOf(url: string): string | undefined {
+  return /^unix:\/\/(\/.+)$/.exec(url)?.[1];
+}
+
 /** fetch hides the system's reason in `cause`. */
-function connectionReason(error: unknown): string {
+function systemError(error: unknown): Partial<NodeJS.ErrnoException> {
   const cause = error instanceof Error && error.cause instanceof Error ? error.cause : error;
-  if (!(cause instanceof Error)) return String(cause);
-  if ('code' in cause && cause.code === 'ECONNREFUSED') return 'connection refused';
-  return cause.message || cause.name;
+  return cause instanceof Error ? cause : { message: String(cause) };
+}
+
+function connectionReason(error: unknown): string {
+  const { code, message, name } = systemError(error);
+  if (code === 'ECONNREFUSED') return 'connection refused';
+  if (code === 'ENOENT') return 'there is no such socket';
+  if (code === 'EACCES') return 'permission denied';
+  return message || name || String(error);
+}
+
+function hintFor(error: unknown, socket: string | undefined): string {
+  if (socket !== undefined && systemError(error).code === 'EACCES') return 'only root and the user adsum runs as may open it';
+  return 'start one with `adsum serve`, or name its address with --admin-addr or ADSUM_ADDR';
 }
 
 function parseJson(text: string): unknown {

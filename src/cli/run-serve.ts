@@ -1,6 +1,4 @@
 import { readFileSync } from 'node:fs';
-import { homedir } from 'node:os';
-import path from 'node:path';
 import type { Command } from 'commander';
 import { CaError } from '../ca/ca-error.ts';
 import { type ControlPlaneOptions, type HostPort, type MeshSource, startControlPlane } from '../control-plane/control-plane.ts';
@@ -13,6 +11,7 @@ import { StateError } from '../runtime/state-error.ts';
 import { ConsulTargetError, resolveConsulTarget } from '../sources/consul/consul-target.ts';
 import { CliError, UsageError } from './cli-error.ts';
 import type { CliIo } from './cli-io.ts';
+import { defaultDataDir } from './data-dir.ts';
 import { isLoopbackHost, parseHostPort } from './host-port.ts';
 import { loggerFor } from './log-options.ts';
 import type { ServeOptions } from './serve-options.ts';
@@ -92,12 +91,6 @@ function readTls({ tlsCert, tlsKey }: ServeOptions): { cert: string; key: string
     }
   };
   return { cert: read(tlsCert, '--tls-cert'), key: read(tlsKey, '--tls-key') };
-}
-
-/** Where systemd units and distributions keep state; users without root have their own place. Source: XDG base directories. */
-function defaultDataDir(env: CliIo['env']): string {
-  if (process.getuid?.() === 0) return '/var/lib/adsum';
-  return path.join(env.XDG_STATE_HOME || path.join(homedir(), '.local/state'), 'adsum');
 }
 
 /** Expected reasons for not starting, as one clear error each. */

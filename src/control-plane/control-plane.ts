@@ -1,6 +1,7 @@
 import { chmodSync, mkdirSync } from 'node:fs';
 import path from 'node:path';
 import { type AdminServer, startAdminServer } from '../admin/admin-server.ts';
+import { adminSocketOf } from '../admin/admin-socket.ts';
 import { ResourceCache } from '../cache/resource-cache.ts';
 import { type DnsServer, startDnsServer } from '../dns/dns-server.ts';
 import type { Clock } from '../runtime/clock.ts';
@@ -101,6 +102,7 @@ export async function startControlPlane(options: ControlPlaneOptions): Promise<C
     const api = createAdminApi({ reconciler, loader, ca, xds, ...(origin.admission ? { admission: origin.admission } : {}) });
     const admin: AdminServer = await startAdminServer({
       ...options.admin,
+      socket: adminSocketOf(options.dataDir),
       api,
       metrics,
       observe: () => observeGauges(metrics, { api, leaves }),
