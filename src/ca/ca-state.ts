@@ -1,8 +1,9 @@
 import { createPrivateKey, X509Certificate } from 'node:crypto';
-import { chmodSync, mkdirSync, readFileSync, statSync } from 'node:fs';
+import { chmodSync, mkdirSync, statSync } from 'node:fs';
 import path from 'node:path';
 import { z } from 'zod';
 import { writeDurably } from '../runtime/durable-file.ts';
+import { readRegularText } from '../runtime/regular-file.ts';
 import { CaError } from './ca-error.ts';
 import { trustDomainId } from './spiffe-id.ts';
 
@@ -44,7 +45,7 @@ export function readCaState(dir: string): CaState | undefined {
   const file = path.join(dir, CA_STATE_FILE);
   let text: string;
   try {
-    text = readFileSync(file, 'utf8');
+    text = readRegularText(file);
     // Keys that others could read are tightened, not trusted less: whoever opened it up did so before now.
     if ((statSync(file).mode & 0o077) !== 0) chmodSync(file, 0o600);
   } catch (error) {

@@ -1,8 +1,9 @@
 import { createPrivateKey, X509Certificate } from 'node:crypto';
-import { mkdirSync, readdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdirSync, readdirSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { z } from 'zod';
 import type { Logger } from '../runtime/logger.ts';
+import { readRegularText } from '../runtime/regular-file.ts';
 import type { Leaf } from './certificate-authority.ts';
 
 const leafSchema = z.strictObject({
@@ -17,6 +18,7 @@ const leafSchema = z.strictObject({
 });
 
 const SUFFIX = '.json';
+const MOST_LEAF_BYTES = 1024 * 1024;
 
 /**
  * Leaves on the disk, so that a restart, or a sidecar that comes back, finds the one it had and is sent nothing. Only a
@@ -35,7 +37,7 @@ export class LeafArchive {
   /** The stored leaf of a service, whatever its age; `undefined` when there is none that fits its key. */
   load(service: string): Leaf | undefined {
     try {
-      const leaf = leafSchema.parse(JSON.parse(readFileSync(this.#file(service), 'utf8')));
+      const leaf = leafSchema.parse(JSON.parse(readRegularText(this.#file(service), MOST_LEAF_BYTES)));
       const fits = leaf.service === service && new X509Certificate(leaf.certificateChain).checkPrivateKey(createPrivateKey(leaf.privateKey));
       return fits ? leaf : undefined;
     } catch {

@@ -1,9 +1,9 @@
 import { X509Certificate } from 'node:crypto';
-import { readFileSync } from 'node:fs';
 import { isIP } from 'node:net';
 import { networkInterfaces } from 'node:os';
 import { type Command, Option } from 'commander';
 import type { BootstrapInput } from '../envoy/bootstrap.ts';
+import { readRegularText } from '../runtime/regular-file.ts';
 import { type AdminClient, AdminRefusal, addAdminAddr, adminClientFor } from './admin-client.ts';
 import { CliError, UsageError } from './cli-error.ts';
 import type { CliIo } from './cli-io.ts';
@@ -108,7 +108,7 @@ function parseCount(text: string): number {
 function readCa(file: string): string {
   let pem: string;
   try {
-    pem = readFileSync(file, 'utf8');
+    pem = readRegularText(file);
   } catch (error) {
     throw new CliError(`--tls-ca ${file} cannot be read: ${error instanceof Error ? error.message : String(error)}`, { cause: error });
   }

@@ -1,4 +1,3 @@
-import { readFileSync } from 'node:fs';
 import type { Command } from 'commander';
 import { CaError } from '../ca/ca-error.ts';
 import { type ControlPlaneOptions, type HostPort, type MeshSource, startControlPlane } from '../control-plane/control-plane.ts';
@@ -7,6 +6,7 @@ import { formatProblem } from '../mesh/problem.ts';
 import { systemClock } from '../runtime/clock.ts';
 import { LockHeldError } from '../runtime/lock-file.ts';
 import { createMetrics } from '../runtime/metrics.ts';
+import { readRegularText } from '../runtime/regular-file.ts';
 import { StateError } from '../runtime/state-error.ts';
 import { ConsulTargetError, resolveConsulTarget } from '../sources/consul/consul-target.ts';
 import { CliError, UsageError } from './cli-error.ts';
@@ -85,7 +85,7 @@ function readTls({ tlsCert, tlsKey }: ServeOptions): { cert: string; key: string
   if (!tlsCert || !tlsKey) throw new UsageError('--tls-cert and --tls-key go together');
   const read = (file: string, flag: string) => {
     try {
-      return readFileSync(file, 'utf8');
+      return readRegularText(file);
     } catch (error) {
       throw new CliError(`${flag} ${file} cannot be read: ${error instanceof Error ? error.message : String(error)}`);
     }

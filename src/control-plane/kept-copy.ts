@@ -1,7 +1,7 @@
-import { readFileSync } from 'node:fs';
 import type { Clock } from '../runtime/clock.ts';
 import { writeDurably } from '../runtime/durable-file.ts';
 import type { Logger } from '../runtime/logger.ts';
+import { readRegularText } from '../runtime/regular-file.ts';
 
 export interface KeptCopyOptions<Content> {
   readonly file: string;
@@ -14,6 +14,9 @@ export interface KeptCopyOptions<Content> {
   readonly clock: Clock;
   readonly logger: Logger;
 }
+
+/** A copy holds a whole mesh. */
+const MOST_COPY_BYTES = 512 * 1024 * 1024;
 
 /** The last good state, in the data dir: a fallback and never the store, so it may lag a little and its loss is no error. */
 export class KeptCopy<Content> {
@@ -29,7 +32,7 @@ export class KeptCopy<Content> {
   load(): Content | undefined {
     const { file, of, parse, logger } = this.#options;
     try {
-      return parse(JSON.parse(readFileSync(file, 'utf8')));
+      return parse(JSON.parse(readRegularText(file, MOST_COPY_BYTES)));
     } catch (error) {
       if ((error as NodeJS.ErrnoException).code !== 'ENOENT') logger.warn({ file, error: String(error) }, `the copy of ${of} cannot be read`);
       return undefined;

@@ -1,9 +1,9 @@
-import { readFileSync } from 'node:fs';
 import path from 'node:path';
 import { z } from 'zod';
 import type { Mesh } from '../mesh/mesh.ts';
 import type { Problem } from '../mesh/problem.ts';
 import { writeDurably } from '../runtime/durable-file.ts';
+import { readRegularText } from '../runtime/regular-file.ts';
 import { StateError } from '../runtime/state-error.ts';
 import { allocateVirtualIps, NO_VIRTUAL_IPS, namesNeedingVirtualIp, type VirtualIpState } from '../topology/virtual-ips.ts';
 
@@ -55,7 +55,7 @@ export class VirtualIpStore {
 function load(file: string): VirtualIpState {
   let text: string;
   try {
-    text = readFileSync(file, 'utf8');
+    text = readRegularText(file);
   } catch (error) {
     if ((error as NodeJS.ErrnoException).code === 'ENOENT') return NO_VIRTUAL_IPS;
     throw new StateError(file, `cannot be read: ${error instanceof Error ? error.message : String(error)}`);

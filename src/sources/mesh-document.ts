@@ -1,4 +1,4 @@
-import { type Document, isAlias, isMap, isScalar, isSeq, LineCounter, type Node, parseDocument, type YAMLError } from 'yaml';
+import { type Document, isAlias, isMap, isScalar, isSeq, LineCounter, type Node, type Pair, parseDocument, visit, type YAMLError, type YAMLMap } from 'yaml';
 import type { Place, Problem } from '../mesh/problem.ts';
 import type { Defect, ValuePath } from '../mesh/schema/parser.ts';
 import { foldKey } from '../mesh/schema/spelling.ts';
@@ -15,11 +15,12 @@ export interface MeshDocument {
   readonly locate: (path: ValuePath) => Place;
 }
 
-export function readMeshDocument(file: MeshFile): MeshDocument {
+/** @param looksLikeMesh whether the text may be quoted in problems */
+export function readMeshDocument(file: MeshFile, looksLikeMesh: boolean): MeshDocument {
   const lines = new LineCounter();
   const document = parse(file.text, lines);
   const locate = (path: ValuePath) => placeAt(file.path, lines, offsetOf(document, path));
-  const problems = syntaxProblems(document, file.path, lines);
+  const problems = syntaxProblems(document, file.path, lines, looksLikeMesh);
   if (problems.length > 0) return { problems, locate };
   if (document.contents === null || (isScalar(document.contents) && document.contents.value === null)) {
     const hint = 'write the nodes and config_entries of the mesh into it, or remove it';
@@ -29,11 +30,18 @@ export function readMeshDocument(file: MeshFile): MeshDocument {
     return { value: document.toJS({ maxAliasCount: MOST_ALIASES }), problems: [], locate };
   } catch (error) {
     if (!(error instanceof ReferenceError)) throw error;
-    return {
-      problems: [{ code: 'too-many-aliases', severity: 'error', message: error.message, place: { file: file.path }, hint: 'write the values out' }],
-      locate,
-    };
+    return { problems: [aliasProblem(error, file.path)], locate };
   }
+}
+
+/** The library's message quotes the alias. */
+function aliasProblem(error: ReferenceError, file: string): Problem {
+  if (error.message.startsWith('Unresolved')) {
+    const message = 'not valid YAML: an alias names an anchor that is not before it';
+    return { code: 'broken-yaml', severity: 'error', message, place: { file }, hint: 'write the value out, or put a text with "*" in quotes' };
+  }
+  const message = 'the aliases multiply the document beyond measure';
+  return { code: 'too-many-aliases', severity: 'error', message, place: { file }, hint: 'write the values out' };
 }
 
 /**
@@ -54,27 +62,42 @@ export function lazyLocator(file: MeshFile): (path: ValuePath) => Place {
 }
 
 function parse(text: string, lineCounter: LineCounter): Document.Parsed {
-  return parseDocument(text, { lineCounter, prettyErrors: false, uniqueKeys: true, logLevel: 'error' });
+  // The library's own look for duplicate keys is quadratic in the keys of a map; see `duplicateKeys`.
+  return parseDocument(text, { lineCounter, prettyErrors: false, uniqueKeys: false, logLevel: 'error' });
 }
 
 /** The first syntax error and every duplicate key: what follows a syntax error is mostly its echo. */
-function syntaxProblems(document: Document.Parsed, path: string, lines: LineCounter): Problem[] {
-  const all: YAMLError[] = [...document.errors, ...document.warnings];
-  const duplicates = all.filter(({ code }) => code === 'DUPLICATE_KEY');
-  const first = all.find(({ code }) => code !== 'DUPLICATE_KEY');
+function syntaxProblems(document: Document.Parsed, path: string, lines: LineCounter, looksLikeMesh: boolean): Problem[] {
+  const first: YAMLError | undefined = document.errors[0] ?? document.warnings[0];
   return [
-    ...duplicates.map((error) => ({
+    ...duplicateKeys(document).map((offset) => ({
       code: 'duplicate-key',
       severity: 'error' as const,
       message: 'the same key stands twice in one map',
-      place: placeAt(path, lines, error.pos[0]),
+      place: placeAt(path, lines, offset),
       hint: 'keep one of them',
     })),
-    ...(first ? [brokenDocument(first, path, lines)] : []),
+    ...(first ? [brokenDocument(first, path, lines, looksLikeMesh)] : []),
   ];
 }
 
-function brokenDocument(error: YAMLError, path: string, lines: LineCounter): Problem {
+/** Where a key of a map stands that the map has already. */
+function duplicateKeys(document: Document.Parsed): number[] {
+  const offsets: number[] = [];
+  visit(document, {
+    Map(_, map) {
+      const seen = new Set<unknown>();
+      for (const { key } of map.items) {
+        const value = isScalar(key) ? key.value : key;
+        if (seen.has(value)) offsets.push(startOf(key) ?? 0);
+        seen.add(value);
+      }
+    },
+  });
+  return offsets;
+}
+
+function brokenDocument(error: YAMLError, path: string, lines: LineCounter, looksLikeMesh: boolean): Problem {
   const place = placeAt(path, lines, error.pos[0]);
   if (error.code === 'MULTIPLE_DOCS') {
     return {
@@ -89,7 +112,8 @@ function brokenDocument(error: YAMLError, path: string, lines: LineCounter): Pro
   return {
     code: 'broken-yaml',
     severity: 'error',
-    message: `not valid ${language}: ${error.message}`,
+    // The parser's message may quote the text, and what is no mesh is nobody's business.
+    message: looksLikeMesh ? `not valid ${language}: ${error.message}` : `not valid ${language}`,
     place,
     hint: 'mind indentation, quotes and brackets just before it',
   };
@@ -106,7 +130,7 @@ function offsetOf(document: Document.Parsed, path: ValuePath): number {
   for (const part of path) {
     if (isAlias(node)) node = node.resolve(document);
     if (isMap(node)) {
-      const pair = findPair(node.items, String(part));
+      const pair = findPair(node, String(part));
       if (!pair) break;
       offset = startOf(pair.key) ?? offset;
       node = pair.value;
@@ -118,9 +142,19 @@ function offsetOf(document: Document.Parsed, path: ValuePath): number {
   return offset;
 }
 
-function findPair<Pair extends { key: unknown }>(pairs: readonly Pair[], key: string): Pair | undefined {
-  const keyOf = ({ key }: Pair) => String(isScalar(key) ? key.value : key);
-  return pairs.find((pair) => keyOf(pair) === key) ?? pairs.find((pair) => foldKey(keyOf(pair)) === foldKey(key));
+/** The pairs of a map by their key, and by the folded form of it. Kept, because each defect of a map asks for one of its keys. */
+const pairsOf = new WeakMap<YAMLMap, { readonly exact: ReadonlyMap<string, Pair>; readonly folded: ReadonlyMap<string, Pair> }>();
+
+function findPair(map: YAMLMap, key: string): Pair | undefined {
+  let known = pairsOf.get(map);
+  if (!known) {
+    // The first of several pairs with one key counts, as everywhere in this file.
+    const backwards = [...map.items].reverse();
+    const keyOf = ({ key }: Pair) => String(isScalar(key) ? key.value : key);
+    known = { exact: new Map(backwards.map((pair) => [keyOf(pair), pair])), folded: new Map(backwards.map((pair) => [foldKey(keyOf(pair)), pair])) };
+    pairsOf.set(map, known);
+  }
+  return known.exact.get(key) ?? known.folded.get(foldKey(key));
 }
 
 function startOf(node: unknown): number | undefined {

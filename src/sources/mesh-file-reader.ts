@@ -1,6 +1,7 @@
-import { lstatSync, readdirSync, readFileSync, statSync } from 'node:fs';
+import { readdirSync, realpathSync, statSync } from 'node:fs';
 import path from 'node:path';
 import type { Problem } from '../mesh/problem.ts';
+import { readRegularFile, UnfitFileError } from '../runtime/regular-file.ts';
 import type { MeshFile } from './mesh-file.ts';
 
 /** What there is to parse, and what could not be read. */
@@ -17,9 +18,24 @@ export interface ReadFiles {
  */
 const QUIET_MS = 20;
 
+/** Some hundred thousand instances. Parsing costs the only thread about two seconds per MiB. */
+const MOST_BYTES_OF_A_FILE = 16 * 1024 * 1024;
+const MOST_BYTES = 4 * MOST_BYTES_OF_A_FILE;
+
+interface Read {
+  readonly file?: MeshFile;
+  readonly problem?: Problem;
+}
+
+/** A file to read. One that was found in a folder must be in it, wherever its links lead. */
+interface Found {
+  readonly file: string;
+  readonly within?: string;
+}
+
 /** Reads mesh files and folders; a file that did not change since the last time is not read again. */
 export class MeshFileReader {
-  #known = new Map<string, { readonly signature: string; readonly file?: MeshFile; readonly problem?: Problem }>();
+  #known = new Map<string, Read & { readonly signature: string }>();
 
   /** @param nowMs for telling files that are being written; without it they are read as they are */
   read(paths: readonly string[], nowMs = Number.POSITIVE_INFINITY): ReadFiles {
@@ -27,7 +43,7 @@ export class MeshFileReader {
     this.#known = new Map();
     const problems: Problem[] = [];
     let unsettledMs = 0;
-    for (const file of paths.flatMap((given) => filesOf(given, problems))) {
+    for (const { file, within } of paths.flatMap((given) => filesOf(given, problems))) {
       if (this.#known.has(file)) continue;
       const earlier = known.get(file);
       const found = signatureOf(file);
@@ -37,9 +53,9 @@ export class MeshFileReader {
       }
       const remainingMs = found.writtenAtMs === undefined ? 0 : found.writtenAtMs + QUIET_MS - nowMs;
       if (remainingMs > 0 && remainingMs <= QUIET_MS) unsettledMs = Math.max(unsettledMs, remainingMs);
-      this.#known.set(file, { signature: found.signature, ...readOne(file) });
+      this.#known.set(file, { signature: found.signature, ...readOne(file, within) });
     }
-    const read = [...this.#known.values()];
+    const read = boundedTogether([...this.#known.values()]);
     if (unsettledMs > 0) this.#known = known;
     return {
       files: read.flatMap(({ file }) => file ?? []),
@@ -49,10 +65,12 @@ export class MeshFileReader {
   }
 }
 
-function readOne(file: string): { file: MeshFile } | { problem: Problem } {
+function readOne(file: string, within: string | undefined): Read {
   try {
-    return { file: { path: file, text: new TextDecoder('utf-8', { fatal: true }).decode(readFileSync(file)) } };
+    const content = readRegularFile(file, { mostBytes: MOST_BYTES_OF_A_FILE, ...(within === undefined ? {} : { within }) });
+    return { file: { path: file, text: new TextDecoder('utf-8', { fatal: true }).decode(content) } };
   } catch (error) {
+    if (error instanceof UnfitFileError) return { problem: unreadable(file, error.message, 'keep only mesh files there') };
     if (error instanceof TypeError) return { problem: unreadable(file, 'not UTF-8 text', 'save it as UTF-8') };
     return { problem: unreadable(file, reasonOf(error), 'check that it exists and may be read') };
   }
@@ -69,10 +87,12 @@ function signatureOf(file: string): { readonly signature: string; readonly writt
   }
 }
 
-function filesOf(given: string, problems: Problem[]): string[] {
+function filesOf(given: string, problems: Problem[]): Found[] {
   let names: string[];
+  let within: string;
   try {
-    if (!statSync(given).isDirectory()) return [given];
+    if (!statSync(given).isDirectory()) return [{ file: given }];
+    within = realpathSync(given);
     names = readdirSync(given).filter(isMeshFileName).sort();
   } catch (error) {
     problems.push(unreadable(given, reasonOf(error), 'check the path after --mesh'));
@@ -83,7 +103,7 @@ function filesOf(given: string, problems: Problem[]): string[] {
     const hint = 'write a mesh file into it; its name ends in .yaml, .yml or .json';
     problems.push({ code: 'no-mesh-files', severity: 'error', message: 'the folder holds no mesh file', place: { file: given }, hint });
   }
-  return files;
+  return files.map((file) => ({ file, within }));
 }
 
 /** Dotfiles and what editors and `rename` leave for a moment are no mesh files. */
@@ -94,10 +114,22 @@ export function isMeshFileName(name: string): boolean {
 /** A link that leads nowhere is no folder; reading it will say so. */
 function isFolder(file: string): boolean {
   try {
-    return (lstatSync(file).isSymbolicLink() ? statSync(file) : lstatSync(file)).isDirectory();
+    return statSync(file).isDirectory();
   } catch {
     return false;
   }
+}
+
+function boundedTogether(all: readonly Read[]): Read[] {
+  let size = 0;
+  return all.map((one) => {
+    size += one.file?.text.length ?? 0;
+    return one.file && size > MOST_BYTES ? { problem: tooMuch(one.file.path) } : one;
+  });
+}
+
+function tooMuch(file: string): Problem {
+  return unreadable(file, `the mesh files are larger than ${MOST_BYTES / 1024 / 1024} MiB together`, 'make the mesh smaller');
 }
 
 function unreadable(file: string, reason: string, hint: string): Problem {

@@ -5,6 +5,7 @@ import { oneOf, text } from '../mesh/schema/field.ts';
 import { parseConfigEntry } from '../mesh/schema/parse-config-entry.ts';
 import { parserOf, type ValuePath } from '../mesh/schema/parser.ts';
 import { type NodeDefinition, nodeDefinition, type ServiceDefinition, serviceDefinition } from '../mesh/schema/service.ts';
+import { closestWord, foldKey } from '../mesh/schema/spelling.ts';
 import { lazyLocator, problemOf, readMeshDocument } from './mesh-document.ts';
 import type { MeshFile } from './mesh-file.ts';
 
@@ -33,6 +34,8 @@ function pattern(allowed: RegExp, hint: string) {
 }
 
 const parseTopLevel = parserOf(meshFileSchema);
+const KNOWN_KEYS = Object.keys(meshFileSchema.shape);
+const FOLDED_KEYS = new Set(KNOWN_KEYS.map(foldKey));
 const parseNode = parserOf(nodeDefinition);
 const parseService = parserOf(serviceDefinition);
 
@@ -65,9 +68,10 @@ export interface ParsedFile {
 
 /** Parses one mesh file; every defect of it at once. */
 export function parseMeshFile(file: MeshFile): ParsedFile {
-  const document = readMeshDocument(file);
+  const document = readMeshDocument(file, looksLikeMesh(file.text));
   const nothing = { path: file.path, singletons: {}, nodes: [], entries: [], virtualIps: [], manualVirtualIps: [] };
-  if (document.problems.length > 0) return { ...nothing, problems: document.problems };
+  if (document.problems.length > 0) return { ...nothing, problems: bounded(document.problems) };
+  if (!isMesh(document.value)) return { ...nothing, problems: [noMesh(document.locate([]))] };
 
   const problems: Problem[] = [];
   const relocate = lazyLocator(file);
@@ -82,7 +86,7 @@ export function parseMeshFile(file: MeshFile): ParsedFile {
   const below = top.value ?? listsOf(document.value);
   const nodes = below.nodes.flatMap((input, index) => parseNodeAt(input, ['nodes', index]));
   const entries = below.config_entries.flatMap((input, index) => parseEntryAt(input, ['config_entries', index]));
-  if (!top.value) return { ...nothing, nodes, entries, problems };
+  if (!top.value) return { ...nothing, nodes, entries, problems: bounded(problems) };
 
   const { datacenter, trust_domain, default_intention_policy, virtual_ips, manual_virtual_ips } = top.value;
   return {
@@ -98,7 +102,7 @@ export function parseMeshFile(file: MeshFile): ParsedFile {
     manualVirtualIps: Object.entries(manual_virtual_ips).flatMap(([service, addresses]) =>
       addresses.map((address, index) => ({ value: [service, address] as const, place: placeOf(['manual_virtual_ips', service, index]) })),
     ),
-    problems,
+    problems: bounded(problems),
   };
 
   function parseNodeAt(input: unknown, path: ValuePath): ParsedNode[] {
@@ -122,6 +126,35 @@ export function parseMeshFile(file: MeshFile): ParsedFile {
     const place = placeOf(path, `${entry.value.kind}/${entry.value.name}`);
     return [{ value: { ...entry.value, place }, place }];
   }
+}
+
+/** A line that begins with a key of a mesh file, in YAML or JSON. */
+function looksLikeMesh(text: string): boolean {
+  return [...text.matchAll(/^[\s{]*["']?([A-Za-z_]{4,30})["']?\s*:/gm)].some(([, key]) => FOLDED_KEYS.has(foldKey(key ?? '')));
+}
+
+/** A map with at least one key of a mesh file, or one that was probably meant. */
+function isMesh(value: unknown): boolean {
+  if (typeof value !== 'object' || value === null || Array.isArray(value)) return false;
+  const keys = Object.keys(value);
+  return keys.length === 0 || keys.some((key) => FOLDED_KEYS.has(foldKey(key))) || (keys.length === 1 && closestWord(keys[0] ?? '', KNOWN_KEYS) !== undefined);
+}
+
+/** Says nothing of the content: the file may be another program's, or a link to one that is nobody's business. */
+function noMesh(place: Place): Problem {
+  const message = 'this is no mesh file: it is not a map with any of the keys of one';
+  return { code: 'not-a-mesh', severity: 'error', message, place, hint: `known keys: ${KNOWN_KEYS.join(', ')}` };
+}
+
+/** More defects of one file than this are one defect many times, and nobody reads them. */
+const MOST_PROBLEMS = 1000;
+
+function bounded(problems: readonly Problem[]): readonly Problem[] {
+  const [last] = problems.slice(MOST_PROBLEMS);
+  if (!last) return problems;
+  const message = `${problems.length - MOST_PROBLEMS} more defects of this file are not listed`;
+  const more: Problem = { code: 'more-defects', severity: 'error', message, ...(last.place ? { place: last.place } : {}), hint: 'mend those that are' };
+  return [...problems.slice(0, MOST_PROBLEMS), more];
 }
 
 /** A function of its own so that the closure keeps the locator alive, and not the parsed document. */

@@ -42,7 +42,7 @@ export function parserOf<Schema extends z.ZodType>(schema: Schema): Parser<z.out
     const respelled = respell(layout, input, [], defects);
     const result = schema.safeParse(respelled, { reportInput: true });
     if (!result.success) defects.push(...result.error.issues.map((issue) => defectOf(issue)));
-    return result.success && defects.length === 0 ? { value: result.data, defects: [] } : { defects };
+    return result.success && defects.length === 0 ? { value: result.data, defects: [] } : { defects: defects.map(shortened) };
   };
 }
 
@@ -93,6 +93,13 @@ function respellObject(layout: Layout & { is: 'object' }, input: object, path: V
     output.set(field.key, respell(field.layout, value, [...path, written], defects));
   }
   return Object.fromEntries(output);
+}
+
+/** A message quotes what was written; of a long text its beginning will do. */
+const LONGEST_MESSAGE = 500;
+
+function shortened(defect: Defect): Defect {
+  return defect.message.length > LONGEST_MESSAGE ? { ...defect, message: `${defect.message.slice(0, LONGEST_MESSAGE)}…` } : defect;
 }
 
 /** More known keys than this are no help in a message. */

@@ -6,8 +6,12 @@ export function foldKey(key: string): string {
 /** A word may differ from the meant one in a third of its letters, and still be suggested. */
 const LETTERS_PER_SLIP = 3;
 
+/** Longer than any word known anywhere; a longer one is no slip of the pen, and comparing costs its length. */
+const LONGEST_WORD = 100;
+
 /** The known word that was probably meant. */
 export function closestWord(word: string, known: Iterable<string>): string | undefined {
+  if (word.length > LONGEST_WORD) return undefined;
   const folded = foldKey(word);
   let best: { word: string; distance: number } | undefined;
   for (const candidate of known) {

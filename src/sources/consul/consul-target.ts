@@ -1,4 +1,4 @@
-import { readFileSync } from 'node:fs';
+import { readRegularText } from '../../runtime/regular-file.ts';
 
 /** Which Consul, and how to speak to it. */
 export interface ConsulTarget {
@@ -91,7 +91,7 @@ function tokenSource(flags: ConsulFlags, env: Environment): () => string | undef
   return () => {
     // While the file is being replaced the last token stands: it may well be valid still.
     try {
-      last = readFileSync(file, 'utf8').trim() || last;
+      last = readRegularText(file).trim() || last;
     } catch {}
     return last;
   };
@@ -113,7 +113,7 @@ function readTls(flags: ConsulFlags, env: Environment): NonNullable<ConsulTarget
 
 function readText(file: string, what: string): string {
   try {
-    return readFileSync(file, 'utf8');
+    return readRegularText(file);
   } catch (error) {
     throw new ConsulTargetError(`${what} cannot be read: ${error instanceof Error ? error.message : String(error)}`);
   }

@@ -16,7 +16,9 @@ const cases: Record<string, [text: string, expected: string[]]> = {
   'two documents': ['nodes: []\n---\nnodes: []', ['a.yaml:2 broken-yaml']],
   'a key twice': ['datacenter: a\nnodes: []\ndatacenter: b', ['a.yaml:3 duplicate-key']],
   'a key in two spellings': ['config_entries:\n  - kind: mesh\n    validate_clusters: true\n    ValidateClusters: true', ['a.yaml:4 duplicate-key']],
-  'a list at the top': ['- nodes', ['a.yaml:1 wrong-type']],
+  'a list at the top': ['- nodes', ['a.yaml:1 not-a-mesh']],
+  'a text at the top': ['HOME=/root', ['a.yaml:1 not-a-mesh']],
+  'a map without any key of a mesh': ['root: x\ndaemon: y', ['a.yaml:1 not-a-mesh']],
   'an alias bomb': [
     `a: &a [x, x, x, x, x, x, x, x]\nb: &b [*a, *a, *a, *a, *a, *a, *a, *a]\nc: &c [*b, *b, *b, *b, *b, *b, *b, *b]\nd: [*c, *c, *c, *c, *c, *c, *c, *c]`,
     ['a.yaml: too-many-aliases'],
