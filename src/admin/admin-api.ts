@@ -1,4 +1,4 @@
-import type { Problem } from '../mesh/problem.ts';
+import type { Place, Problem } from '../mesh/problem.ts';
 import type { StreamJson } from './stream-json.ts';
 
 /** What operators can see and do. The control plane implements it; the HTTP server and the CLI speak it as JSON, snake_case. */
@@ -80,7 +80,7 @@ export interface IntentionVerdict {
   readonly verdict: 'allow' | 'deny' | 'l7';
   /** The deciding intention as `SOURCE => DESTINATION`; absent when the default policy decided. */
   readonly intention?: string;
-  readonly place?: { readonly file?: string; readonly line?: number };
+  readonly place?: Place;
 }
 
 export interface CaStatus {

@@ -1,7 +1,18 @@
-import { type AdminApi, AdminError, type CaStatus, type MeshSummary, type ProxyDetails, type ProxyStatus, type RedirectSettings } from '../admin/admin-api.ts';
+import {
+  type AdminApi,
+  AdminError,
+  type CaStatus,
+  type IntentionVerdict,
+  type MeshSummary,
+  type ProxyDetails,
+  type ProxyStatus,
+  type RedirectSettings,
+} from '../admin/admin-api.ts';
 import { streamJson } from '../admin/stream-json.ts';
 import type { EnvoyResource } from '../envoy/resource.ts';
 import { type Instance, instanceKey, reachableAddress } from '../mesh/instance.ts';
+import { locateProblem } from '../mesh/locate-problem.ts';
+import { ConfigEntries } from '../mesh/mesh.ts';
 import { protocolByEntries } from '../mesh/service-protocol.ts';
 import type { StreamStatus } from '../server/stream-status.ts';
 import type { XdsServer } from '../server/xds-server.ts';
@@ -62,7 +73,10 @@ export function createAdminApi(parts: { reconciler: Reconciler; loader: MeshLoad
       const of = (type: EnvoyResource['type']) => resources.filter((resource) => resource.type === type).map(({ body }) => body);
       return { clusters: of('cluster'), endpoints: of('endpoint'), listeners: of('listener'), routes: of('route'), secrets: secrets.map(({ body }) => body) };
     },
-    problems: () => [...loader.problems, ...[...reconciler.served()].flatMap(({ problems }) => problems)],
+    problems() {
+      const mesh = reconciler.topology?.mesh ?? { instances: [], configEntries: new ConfigEntries() };
+      return [...loader.problems, ...[...reconciler.served()].flatMap(({ problems }) => problems.map((problem) => locateProblem(problem, mesh)))];
+    },
     mesh: () => summarise(topology()),
     checkIntention(source, destination) {
       const { allowed, by } = topology().intentions.decide(source, destination);
@@ -70,7 +84,7 @@ export function createAdminApi(parts: { reconciler: Reconciler; loader: MeshLoad
         source,
         destination,
         verdict: allowed,
-        ...(by ? { intention: `${by.source} => ${by.destination}`, ...(by.place ? { place: by.place } : {}) } : {}),
+        ...(by ? { intention: `${by.source} => ${by.destination}`, ...placeOfIntention(topology(), by.destination) } : {}),
       };
     },
     caRoots: caStatus,
@@ -140,6 +154,11 @@ function proxyStatuses(reconciler: Reconciler, streams: readonly StreamStatus[],
     };
   });
   return [...registered, ...unknown];
+}
+
+function placeOfIntention({ mesh }: Topology, destination: string): Pick<IntentionVerdict, 'place'> {
+  const place = mesh.configEntries.get('service-intentions', destination)?.place;
+  return place ? { place } : {};
 }
 
 function redirectOf(topology: Topology, proxy: Instance): RedirectSettings {

@@ -1,9 +1,6 @@
-/** Where something is written: a line moves when others are added above it, and nothing is configured by that. */
-const NO_CONTENT: ReadonlySet<string> = new Set(['place']);
-
 /**
- * Whether two answers of topologies say the same. Most are the very same object; the rest is compared part by part, places in files left
- * out. Answers are plain data, lists, maps and sets.
+ * Whether two answers of topologies say the same. Most are the very same object; the rest is compared part by part. Answers are plain data,
+ * lists, maps and sets; what is not enumerable (where something is written) is no part of them.
  */
 export function sameAnswer(one: unknown, other: unknown): boolean {
   if (Object.is(one, other)) return true;
@@ -17,10 +14,6 @@ export function sameAnswer(one: unknown, other: unknown): boolean {
 }
 
 function sameFields(one: Record<string, unknown>, other: Record<string, unknown>): boolean {
-  const names = contentOf(one);
-  return names.length === contentOf(other).length && names.every((name) => Object.hasOwn(other, name) && sameAnswer(one[name], other[name]));
-}
-
-function contentOf(value: object): string[] {
-  return Object.keys(value).filter((name) => !NO_CONTENT.has(name));
+  const names = Object.keys(one);
+  return names.length === Object.keys(other).length && names.every((name) => Object.hasOwn(other, name) && sameAnswer(one[name], other[name]));
 }

@@ -17,10 +17,21 @@ export function placeWithin(place: Place | undefined, path: readonly (string | n
 /** `error`: what it touches is not served as written. `warning`: served, but probably not what was meant. */
 export type Severity = 'error' | 'warning';
 
+/**
+ * A copy of `value` that knows where it is written. Where something stands is no part of what it says: `place` is not enumerable, so
+ * comparisons, further copies (`{ ...value }`) and output leave it out.
+ */
+export function placed<Value extends object>(value: Value, place: Place): Value & { readonly place?: Place } {
+  return Object.defineProperty({ ...value }, 'place', { value: place, enumerable: false });
+}
+
 /** A place that knows how to find the values inside it. */
 export function searchablePlace(place: Place, within: (path: readonly (string | number)[]) => Place): Place {
   return Object.defineProperty({ ...place }, 'within', { value: within, enumerable: false });
 }
+
+/** An object of the mesh: a config entry, or an instance. */
+export type ProblemSubject = { readonly kind: string; readonly name: string } | { readonly node: string; readonly id: string };
 
 /** A defect in the input, as a value. Every code is listed in docs/problems.md with its cause and cure. */
 export interface Problem {
@@ -29,6 +40,8 @@ export interface Problem {
   readonly severity: Severity;
   readonly message: string;
   readonly place?: Place;
+  /** The entry or instance it is about, where the place is looked up only when the problem is shown. See `locateProblem`. */
+  readonly about?: ProblemSubject;
   /** What to do about it, in one sentence. */
   readonly hint?: string;
   /** IDs of the proxies it touches, when known. */

@@ -1,5 +1,5 @@
 import type { CheckDefinition, Health, Instance } from '../mesh/instance.ts';
-import { type Place, type Problem, placeWithin, searchablePlace } from '../mesh/problem.ts';
+import { type Place, type Problem, placed, placeWithin, searchablePlace } from '../mesh/problem.ts';
 import type { CheckSettings, NodeDefinition, ServiceDefinition, SidecarProxy } from '../mesh/schema/service.ts';
 import { assignSidecarPorts } from './assign-sidecar-ports.ts';
 import { checkService } from './check-service.ts';
@@ -29,7 +29,7 @@ export function expandNode(parts: readonly ParsedNode[]): ExpandedNode {
 
 function serviceInstance(node: NodeDefinition, { value: service, place }: Placed<ServiceDefinition>, health: ReadonlyMap<string, Health>): Instance {
   const id = service.id ?? service.name;
-  return {
+  const instance: Instance = {
     ...common(node, service),
     id,
     service: service.name,
@@ -43,8 +43,8 @@ function serviceInstance(node: NodeDefinition, { value: service, place }: Placed
     checks: checkDefinitions(service, id),
     ...(service.kind ? { proxy: proxySettings(service.proxy, '', '', 0) } : {}),
     ...(service.locality ? { locality: service.locality } : {}),
-    place,
   };
+  return placed(instance, place);
 }
 
 /** `connect.sidecar_service` as the agent expands it. Source: Consul's "sidecar service registration" page and its catalog. */
@@ -53,7 +53,7 @@ function sidecarInstance(node: NodeDefinition, { value: service, place }: Placed
   if (!sidecar) return undefined;
   const id = `${parent.id}-sidecar-proxy`;
   const locality = sidecar.locality ?? service.locality;
-  return {
+  const instance: Instance = {
     ...common(node, sidecar),
     id,
     service: sidecar.name ?? `${service.name}-sidecar-proxy`,
@@ -67,8 +67,11 @@ function sidecarInstance(node: NodeDefinition, { value: service, place }: Placed
     checks: checkDefinitions(sidecar, id),
     proxy: proxySettings(sidecar.proxy, service.name, parent.id, service.port ?? 0, service.socket_path),
     ...(locality ? { locality } : {}),
-    place: searchablePlace(place, (path) => placeWithin(place, ['connect', 'sidecar_service', ...path]) ?? place),
   };
+  return placed(
+    instance,
+    searchablePlace(place, (path) => placeWithin(place, ['connect', 'sidecar_service', ...path]) ?? place),
+  );
 }
 
 type Registration = ServiceDefinition | NonNullable<NonNullable<ServiceDefinition['connect']>['sidecar_service']>;

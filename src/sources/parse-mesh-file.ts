@@ -1,5 +1,5 @@
 import { z } from 'zod';
-import { type Place, type Problem, searchablePlace } from '../mesh/problem.ts';
+import { type Place, type Problem, placed, searchablePlace } from '../mesh/problem.ts';
 import type { ConfigEntry } from '../mesh/schema/config-entry.ts';
 import { oneOf, text } from '../mesh/schema/field.ts';
 import { parseConfigEntry } from '../mesh/schema/parse-config-entry.ts';
@@ -124,7 +124,7 @@ export function parseMeshFile(file: MeshFile): ParsedFile {
     report(entry.defects, path);
     if (!entry.value) return [];
     const place = placeOf(path, `${entry.value.kind}/${entry.value.name}`);
-    return [{ value: { ...entry.value, place }, place }];
+    return [{ value: placed(entry.value, place), place }];
   }
 }
 

@@ -129,6 +129,5 @@ function callerName({ source }: Intention): string {
 }
 
 function problemOf(intention: Intention, code: string, message: string, hint?: string): Problem {
-  const place = intention.place ?? { object: `service-intentions/${intention.destination}` };
-  return { code, severity: 'error', message, place, ...(hint && { hint }) };
+  return { code, severity: 'error', message, about: { kind: 'service-intentions', name: intention.destination }, ...(hint && { hint }) };
 }

@@ -62,7 +62,7 @@ function portTaken(proxy: Instance, { path, listenerPort }: ExposedPath): Proble
     code: 'exposed-port-taken',
     severity: 'error',
     message: `${proxy.id} cannot expose ${path}: port ${listenerPort} already exposes another path`,
-    ...(proxy.place && { place: proxy.place }),
+    about: { node: proxy.node, id: proxy.id },
     hint: 'give each exposed path a listener port of its own',
   };
 }

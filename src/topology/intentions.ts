@@ -1,4 +1,3 @@
-import type { Place } from '../mesh/problem.ts';
 import type { EntryOfKind } from '../mesh/schema/config-entry.ts';
 
 type IntentionsEntry = EntryOfKind<'service-intentions'>;
@@ -17,14 +16,13 @@ export interface Intention {
   readonly permissions: SourceIntention['permissions'];
   /** Demanded of every source of the entry. */
   readonly jwt: IntentionsEntry['jwt'];
-  readonly place?: Place;
 }
 
 /** What decides whether one service may call another. */
 export interface Decision {
   readonly allowed: 'allow' | 'deny' | 'l7';
   /** Undefined: no intention says anything, the default policy decides. */
-  readonly by?: Pick<Intention, 'destination' | 'source' | 'place'>;
+  readonly by?: Pick<Intention, 'destination' | 'source'>;
 }
 
 /** Who may call whom. */
@@ -129,7 +127,6 @@ function intentionsOf(entry: IntentionsEntry): Intention[] {
       action: permissions.length > 0 ? 'l7' : (source.action ?? 'deny'),
       permissions,
       jwt: entry.jwt,
-      place: entry.place,
     };
   });
 }

@@ -143,7 +143,7 @@ function duplicateUpstream(proxy: Instance, name: string): Problem {
     code: 'duplicate-upstream',
     severity: 'error',
     message: `${proxy.id} names the upstream ${name} twice; the first one counts`,
-    ...(proxy.place && { place: proxy.place }),
+    about: { node: proxy.node, id: proxy.id },
     hint: 'keep one of them',
   };
 }

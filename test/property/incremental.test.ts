@@ -2,6 +2,7 @@ import fc from 'fast-check';
 import { expect, test } from 'vitest';
 import { Dependents } from '../../src/control-plane/dependents.ts';
 import { buildResources } from '../../src/envoy/build-resources.ts';
+import type { MeshFile } from '../../src/sources/mesh-file.ts';
 import { MeshFileParser } from '../../src/sources/parse-mesh-files.ts';
 import { buildTopology } from '../../src/topology/build-topology.ts';
 import { resolveProxyView } from '../../src/topology/resolve-proxy-view.ts';
@@ -51,31 +52,83 @@ const PIECES: Record<string, object> = {
 };
 const NAMES = Object.keys(PIECES);
 
-test('recomputing only what a change touches gives what recomputing everything gives', () => {
-  fc.assert(
-    fc.property(fc.array(fc.subarray(NAMES), { minLength: 2, maxLength: 6 }), (steps) => {
-      const parser = new MeshFileParser();
-      const dependents = new Dependents<string>();
-      const kept = new Map<string, string>();
-      for (const present of steps) {
-        const files = present.map((name) => ({ path: `${name}.json`, text: JSON.stringify(PIECES[name]) }));
-        const { mesh } = parser.parse([...files, { path: 'default.json', text: '{"datacenter":"dc1"}' }]);
-        if (!mesh) continue;
-        const services = ['web', 'api', 'db', 'db2', 'cache', 'old', 'batch', 'outside', 'legacy'];
-        const topology = buildTopology(mesh, { trustDomain: 'td.consul', virtualIps: new Map(services.map((name, index) => [name, `240.0.0.${index + 1}`])) });
-        for (const id of dependents.takeTouchedBy(topology)) kept.delete(id);
-        for (const id of ['web', 'api1', 'api2', 'db', 'db2', 'cache', 'batch'].map((name) => `${name}-sidecar-proxy`)) {
-          if (!kept.has(id)) {
-            const { topology: tracked, reads } = trackReads(topology);
-            kept.set(id, configuration(tracked, id));
-            dependents.set(id, reads);
-          }
-          expect(kept.get(id)).toEqual(configuration(topology, id));
-        }
+/** Keys of a user's own, some of them named as fields of ours. */
+const KEYS = ['place', 'within', 'version'];
+
+/** Others under the same name: a change of what is there, not of whether it is there. */
+const VARIANTS: Record<string, readonly object[]> = {
+  api1: KEYS.flatMap((key) => ['red', 'blue'].map((value) => apiWithMeta({ [key]: value }))),
+  webApi: [entry('service-intentions', 'api', { sources: [{ name: '*', action: 'deny' }] })],
+  subsets: KEYS.map((key) => entry('service-resolver', 'api', { default_subset: 'red', subsets: { red: { filter: `Service.Meta.${key} == red` } } })),
+};
+
+function apiWithMeta(meta: Record<string, string>): object {
+  return node('vm-api1', '10.0.0.2', { name: 'api', id: 'api1', port: 9090, meta, ...sidecar() });
+}
+
+/** Which pieces are there, each as it stands in PIECES (0) or as one of its variants, below so many empty lines. */
+type Pieces = ReadonlyMap<string, { readonly form: number; readonly emptyLines: number }>;
+
+/** Meshes of these pieces, each but the first made of the one before by changing, adding or deleting one or two pieces. */
+function meshesOf(names: readonly string[], { complete = false } = {}): fc.Arbitrary<Pieces[]> {
+  const piece = fc.record({
+    name: fc.constantFrom(...names),
+    form: fc.nat(20),
+    emptyLines: fc.constantFrom(0, 0, 0, 2),
+    present: fc.constantFrom(true, true, complete),
+  });
+  const start = complete ? fc.constant([...names]) : fc.subarray([...names]);
+  return fc.tuple(start, fc.array(fc.array(piece, { minLength: 1, maxLength: 2 }), { minLength: 1, maxLength: 12 })).map(([first, edits]) => {
+    const meshes: Pieces[] = [new Map(first.map((name) => [name, { form: 0, emptyLines: 0 }]))];
+    for (const edit of edits) {
+      const next = new Map(meshes.at(-1));
+      for (const { name, present, ...one } of edit) {
+        if (present) next.set(name, one);
+        else next.delete(name);
       }
-    }),
-    { numRuns: 40 },
-  );
+      meshes.push(next);
+    }
+    return meshes;
+  });
+}
+
+function filesOf(pieces: Pieces): MeshFile[] {
+  return [...pieces].map(([name, { form, emptyLines }]) => {
+    const forms = [PIECES[name], ...(VARIANTS[name] ?? [])];
+    return { path: `${name}.json`, text: '\n'.repeat(emptyLines) + JSON.stringify(forms[form % forms.length]) };
+  });
+}
+
+const SERVICES = ['web', 'api', 'db', 'db2', 'cache', 'old', 'batch', 'outside', 'legacy'];
+const PROXIES = ['web', 'api1', 'api2', 'db', 'db2', 'cache', 'batch'].map((name) => `${name}-sidecar-proxy`);
+
+/** Loads one mesh after another, recomputes what each change touches, and compares with recomputing everything. */
+function followChanges(meshes: readonly Pieces[]): void {
+  const parser = new MeshFileParser();
+  const dependents = new Dependents<string>();
+  const kept = new Map<string, string>();
+  for (const pieces of meshes) {
+    const { mesh } = parser.parse([...filesOf(pieces), { path: 'default.json', text: '{"datacenter":"dc1"}' }]);
+    if (!mesh) continue;
+    const topology = buildTopology(mesh, { trustDomain: 'td.consul', virtualIps: new Map(SERVICES.map((name, index) => [name, `240.0.0.${index + 1}`])) });
+    for (const id of dependents.takeTouchedBy(topology)) kept.delete(id);
+    for (const id of PROXIES) {
+      if (!kept.has(id)) {
+        const { topology: tracked, reads } = trackReads(topology);
+        kept.set(id, configuration(tracked, id));
+        dependents.set(id, reads);
+      }
+      expect(kept.get(id)).toEqual(configuration(topology, id));
+    }
+  }
+}
+
+test('recomputing only what a change touches gives what recomputing everything gives', () => {
+  fc.assert(fc.property(meshesOf(NAMES), followChanges), { numRuns: 40 });
+});
+
+test('so it does where keys of a user are named as fields of ours are', () => {
+  fc.assert(fc.property(meshesOf(['web', 'api1', 'webApi', 'subsets'], { complete: true }), followChanges), { numRuns: 40 });
 });
 
 test('a change that does not concern a proxy does not touch it', () => {

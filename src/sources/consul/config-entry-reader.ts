@@ -1,4 +1,4 @@
-import type { Problem } from '../../mesh/problem.ts';
+import { type Problem, placed } from '../../mesh/problem.ts';
 import { type ConfigEntry, type ConfigEntryKind, isConfigEntryKind } from '../../mesh/schema/config-entry.ts';
 import { parseConfigEntry } from '../../mesh/schema/parse-config-entry.ts';
 import { parseTolerantly } from './parse-tolerantly.ts';
@@ -67,7 +67,7 @@ export class ConfigEntryReader {
 
 function readEntry(item: unknown, key: string, last: ConfigEntry | undefined): Pick<Known, 'entry' | 'problems'> {
   const { value, problems, incomplete } = parseTolerantly(parseConfigEntry, item, key);
-  const entry = value ? { ...value, place: { object: key } } : undefined;
+  const entry = value ? placed(value, { object: key }) : undefined;
   // An intention read in part might allow more than is meant: without a rule that is understood nobody is let in.
   if (key.startsWith('service-intentions/') && (!entry || incomplete)) return { entry: denyAll(key), problems: problems.map(denied) };
   return { entry: entry ?? last, problems };
@@ -77,7 +77,7 @@ function denyAll(key: string): ConfigEntry {
   const name = key.slice('service-intentions/'.length);
   const { value } = parseConfigEntry({ kind: 'service-intentions', name, sources: [{ name: '*', action: 'deny' }] });
   if (!value) throw new Error(`${key} cannot be denied`);
-  return { ...value, place: { object: key } };
+  return placed(value, { object: key });
 }
 
 function denied(problem: Problem): Problem {

@@ -1,14 +1,14 @@
 import type { ConfigEntries } from '../../mesh/mesh.ts';
-import type { Place, Problem } from '../../mesh/problem.ts';
+import type { Problem, ProblemSubject } from '../../mesh/problem.ts';
 
-/** Where the chain of a service is written: its topmost config entry. */
-export function chainPlace(entries: ConfigEntries, service: string): Place {
+/** The config entry that shapes the chain of a service from the top. */
+export function chainSubject(entries: ConfigEntries, service: string): ProblemSubject {
   const kinds = ['service-router', 'service-splitter', 'service-resolver', 'service-defaults'] as const;
-  const entry = kinds.map((kind) => entries.get(kind, service)).find((found) => found !== undefined);
-  return { object: entry ? `${entry.kind}/${service}` : `service ${service}`, ...entry?.place };
+  const kind = kinds.find((one) => entries.get(one, service) !== undefined);
+  return { kind: kind ?? 'service-defaults', name: service };
 }
 
-export function protocolMismatch(service: string, other: string, protocol: string, expected: string): Omit<Problem, 'place'> {
+export function protocolMismatch(service: string, other: string, protocol: string, expected: string): Omit<Problem, 'about'> {
   return {
     code: 'chain-protocol-mismatch',
     severity: 'error',
@@ -17,7 +17,7 @@ export function protocolMismatch(service: string, other: string, protocol: strin
   };
 }
 
-export function needsHttp(service: string, protocol: string): Omit<Problem, 'place'> {
+export function needsHttp(service: string, protocol: string): Omit<Problem, 'about'> {
   return {
     code: 'chain-needs-http',
     severity: 'error',
@@ -26,7 +26,7 @@ export function needsHttp(service: string, protocol: string): Omit<Problem, 'pla
   };
 }
 
-export function unknownSubset(service: string, subset: string): Omit<Problem, 'place'> {
+export function unknownSubset(service: string, subset: string): Omit<Problem, 'about'> {
   return {
     code: 'unknown-subset',
     severity: 'error',
@@ -35,11 +35,11 @@ export function unknownSubset(service: string, subset: string): Omit<Problem, 'p
   };
 }
 
-export function circularRedirect(path: readonly string[]): Omit<Problem, 'place'> {
+export function circularRedirect(path: readonly string[]): Omit<Problem, 'about'> {
   return { code: 'chain-circular', severity: 'error', message: `resolvers redirect in a circle: ${path.join(' → ')}`, hint: 'let one of them end' };
 }
 
-export function circularSplit(path: readonly string[]): Omit<Problem, 'place'> {
+export function circularSplit(path: readonly string[]): Omit<Problem, 'about'> {
   return {
     code: 'chain-circular',
     severity: 'error',
@@ -48,7 +48,7 @@ export function circularSplit(path: readonly string[]): Omit<Problem, 'place'> {
   };
 }
 
-export function externalConflict(service: string, setting: string): Omit<Problem, 'place'> {
+export function externalConflict(service: string, setting: string): Omit<Problem, 'about'> {
   return {
     code: 'external-sni-conflict',
     severity: 'error',
@@ -57,7 +57,7 @@ export function externalConflict(service: string, setting: string): Omit<Problem
   };
 }
 
-export function peerUnsupported(service: string, peer: string, severity: 'error' | 'warning'): Omit<Problem, 'place'> {
+export function peerUnsupported(service: string, peer: string, severity: 'error' | 'warning'): Omit<Problem, 'about'> {
   return {
     code: 'peer-unsupported',
     severity,
@@ -65,7 +65,7 @@ export function peerUnsupported(service: string, peer: string, severity: 'error'
   };
 }
 
-export function tooManySplits(service: string, limit: number): Omit<Problem, 'place'> {
+export function tooManySplits(service: string, limit: number): Omit<Problem, 'about'> {
   return {
     code: 'chain-too-large',
     severity: 'error',

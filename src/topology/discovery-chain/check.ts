@@ -1,3 +1,4 @@
+import { locateProblem } from '../../mesh/locate-problem.ts';
 import type { ConfigEntries } from '../../mesh/mesh.ts';
 import type { Problem } from '../../mesh/problem.ts';
 import { compileDiscoveryChain } from './compile.ts';
@@ -10,5 +11,6 @@ export function checkDiscoveryChains(entries: ConfigEntries, datacenter: string)
   // The trust domain is part of names only, so any will do.
   const problems = [...services].flatMap((service) => compileDiscoveryChain({ service, entries, datacenter, trustDomain: '' }).problems);
   // A chain that is part of others has its defects reported once.
-  return [...new Map(problems.map((problem) => [`${problem.code} ${problem.message}`, problem])).values()];
+  const distinct = new Map(problems.map((problem) => [`${problem.code} ${problem.message}`, problem]));
+  return [...distinct.values()].map((problem) => locateProblem(problem, { configEntries: entries, instances: [] }));
 }

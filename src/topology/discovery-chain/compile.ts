@@ -2,7 +2,7 @@ import type { Problem } from '../../mesh/problem.ts';
 import type { ServiceSplitter } from '../../mesh/schema/service-splitter.ts';
 import { isHttp } from '../proxy-settings.ts';
 import { type ChainNode, type ChainRequest, type ChainRoute, type ChainSplit, type CompiledChain, isHashBased, type SplitterNode } from './chain.ts';
-import { chainPlace, circularSplit, needsHttp, tooManySplits } from './chain-problem.ts';
+import { chainSubject, circularSplit, needsHttp, tooManySplits } from './chain-problem.ts';
 import { customizationHash } from './customization-hash.ts';
 import { multiplySplits, normalizeWeight } from './flatten-splits.ts';
 import { ResolverNodes } from './resolve-nodes.ts';
@@ -67,8 +67,8 @@ class ChainCompiler {
     return { chain, problems: this.#problems };
   }
 
-  #report(problem: Omit<Problem, 'place'>): void {
-    this.#problems.push({ ...problem, place: chainPlace(this.#request.entries, this.#request.service) });
+  #report(problem: Omit<Problem, 'about'>): void {
+    this.#problems.push({ ...problem, about: chainSubject(this.#request.entries, this.#request.service) });
   }
 
   #protocolCustomization(protocol: string): { protocol?: string } {

@@ -35,9 +35,9 @@ export class ResolverNodes {
   protocol: string | undefined;
 
   readonly #request: ChainRequest;
-  readonly #report: (problem: Omit<Problem, 'place'>) => void;
+  readonly #report: (problem: Omit<Problem, 'about'>) => void;
 
-  constructor(request: ChainRequest, report: (problem: Omit<Problem, 'place'>) => void) {
+  constructor(request: ChainRequest, report: (problem: Omit<Problem, 'about'>) => void) {
     this.#request = request;
     this.#report = report;
   }

@@ -1,5 +1,6 @@
 import { expect, test } from 'vitest';
 import { sameAnswer } from '../../../src/control-plane/same-answer.ts';
+import { placed } from '../../../src/mesh/problem.ts';
 
 test.each([
   [1, 1, true],
@@ -11,8 +12,9 @@ test.each([
   [[1], { 0: 1 }, false],
   [{ a: 1, b: { c: 2 } }, { b: { c: 2 }, a: 1 }, true],
   [{ a: undefined }, {}, false],
-  [{ a: 1, place: { line: 1 } }, { a: 1, place: { line: 9 } }, true],
-  [{ a: 1, place: { line: 1 } }, { a: 2, place: { line: 1 } }, false],
+  [{ a: 1, place: 'red' }, { a: 1, place: 'blue' }, false],
+  [placed({ a: 1 }, { line: 1 }), placed({ a: 1 }, { line: 9 }), true],
+  [placed({ a: 1 }, { line: 1 }), placed({ a: 2 }, { line: 1 }), false],
   [new Set(['a', 'b']), new Set(['b', 'a']), true],
   [new Set(['a']), new Set(['b']), false],
   [new Map([['a', { x: 1 }]]), new Map([['a', { x: 1 }]]), true],

@@ -102,7 +102,7 @@ describe('what cannot be enforced denies', () => {
       ['db', 'l7'],
       ['web', 'deny'],
     ]);
-    expect(problems).toMatchObject([{ code: 'invalid-regex', place: { object: 'service-intentions/api' } }]);
+    expect(problems).toMatchObject([{ code: 'invalid-regex', about: { kind: 'service-intentions', name: 'api' } }]);
   });
 });
 
