@@ -5,7 +5,7 @@ import { z } from 'zod';
 import { writeDurably } from '../runtime/durable-file.ts';
 import { readRegularText } from '../runtime/regular-file.ts';
 import { CaError } from './ca-error.ts';
-import { trustDomainId } from './spiffe-id.ts';
+import { issuableTrustDomainId } from './spiffe-id.ts';
 
 /**
  * The life of a root. `staged`: trusted everywhere, signs nothing yet. `signing`: signs every leaf.
@@ -98,7 +98,8 @@ function firstDefect(state: CaState): string | undefined {
       const certificate = new X509Certificate(root.certificate);
       if (!certificate.ca) return `root ${root.id} is no CA certificate`;
       if (!certificate.checkPrivateKey(createPrivateKey(root.privateKey))) return `the key of root ${root.id} does not belong to its certificate`;
-      if (certificate.subjectAltName !== `URI:${trustDomainId(state.trustDomain)}`) return `root ${root.id} is not of trust domain ${state.trustDomain}`;
+      if (certificate.subjectAltName !== `URI:${issuableTrustDomainId(state.trustDomain)}`)
+        return `root ${root.id} is not of trust domain ${state.trustDomain}`;
     } catch (error) {
       return `root ${root.id}: ${(error as Error).message}`;
     }

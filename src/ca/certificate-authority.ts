@@ -6,7 +6,7 @@ import { CaError } from './ca-error.ts';
 import { CA_STATE_FILE, type CaState, type RootPhase, readCaState, type StoredRoot, writeCaState } from './ca-state.ts';
 import { createLeaf, createRoot, loadSigner, type Signer, type Validity, wholeSeconds } from './certificate.ts';
 import { dropRetiredRoots, promoteStagedRoot, signingRoot, stagedRoot, stageRoot } from './root-rotation.ts';
-import { spiffeId, trustDomainId } from './spiffe-id.ts';
+import { issuableSpiffeId, issuableTrustDomainId } from './spiffe-id.ts';
 
 const MINUTE_MS = 60_000;
 const HOUR_MS = 60 * MINUTE_MS;
@@ -95,7 +95,7 @@ async function foundCa(options: CaOptions): Promise<CaState> {
 async function newRoot(trustDomain: string, phase: RootPhase, now: number, ttlMs: number): Promise<StoredRoot> {
   const id = randomUUID().slice(0, 8);
   const validity = wholeSeconds({ notBefore: now - BACKDATE_MS, notAfter: now + ttlMs });
-  const { certificate, privateKey } = await createRoot(`adsum root ${id}`, trustDomainId(trustDomain), validity);
+  const { certificate, privateKey } = await createRoot(`adsum root ${id}`, issuableTrustDomainId(trustDomain), validity);
   return { id, phase, certificate, privateKey };
 }
 
@@ -149,7 +149,7 @@ export class CertificateAuthority {
 
   /** The identity that leaves of a service carry. Throws `CaError` `ca-bad-name`. */
   spiffeIdOf(service: string): string {
-    return spiffeId(this.trustDomain, this.datacenter, service);
+    return issuableSpiffeId(service, this);
   }
 
   /** What to trust: PEM certificates, oldest first. The order never changes, so a switch of the signer alone leaves the bundle as it is. */

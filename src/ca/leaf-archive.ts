@@ -70,7 +70,7 @@ export class LeafArchive {
     }
   }
 
-  /** Services whose leaves exist have names that are safe in a path; see `spiffeId`. */
+  /** Services whose leaves exist have names that are safe in a path; see `issuableSpiffeId`. */
   #file(service: string): string {
     return path.join(this.#dir, `${encodeURIComponent(service)}${SUFFIX}`);
   }

@@ -69,7 +69,7 @@ export function createAdminApi(parts: { reconciler: Reconciler; loader: MeshLoad
       const resources = reconciler.resourcesOf(instance, held?.traits ?? { ipv6: false });
       const view = resolveProxyView(topology(), instance);
       // the leaf is left out: its private key is nobody's business here
-      const secrets = buildSecrets(view, ca.roots());
+      const secrets = buildSecrets(view, ca.roots(), new Map());
       const of = (type: EnvoyResource['type']) => resources.filter((resource) => resource.type === type).map(({ body }) => body);
       return { clusters: of('cluster'), endpoints: of('endpoint'), listeners: of('listener'), routes: of('route'), secrets: secrets.map(({ body }) => body) };
     },

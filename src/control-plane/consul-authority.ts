@@ -2,7 +2,7 @@ import { X509Certificate } from 'node:crypto';
 import { z } from 'zod';
 import { CaError } from '../ca/ca-error.ts';
 import type { CaChange, Leaf, RootStatus } from '../ca/certificate-authority.ts';
-import { spiffeId } from '../ca/spiffe-id.ts';
+import { issuableSpiffeId } from '../ca/spiffe-id.ts';
 import type { Clock } from '../runtime/clock.ts';
 import { type ConsulClient, ConsulError } from '../sources/consul/consul-client.ts';
 import type { ConsulRoots } from '../sources/consul/consul-readings.ts';
@@ -66,7 +66,7 @@ export class ConsulAuthority implements Authority {
   }
 
   spiffeIdOf(service: string): string {
-    return spiffeId(this.trustDomain, this.#datacenter, service);
+    return issuableSpiffeId(service, { trustDomain: this.trustDomain, datacenter: this.#datacenter });
   }
 
   /** Oldest first, so that a switch of the signer alone changes nothing. */

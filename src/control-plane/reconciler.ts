@@ -8,10 +8,11 @@ import type { Clock } from '../runtime/clock.ts';
 import { FairQueue } from '../runtime/fair-queue.ts';
 import type { Logger } from '../runtime/logger.ts';
 import type { Metrics } from '../runtime/metrics.ts';
+import { type ProxyIdentity, resolveProxyIdentity } from '../topology/proxy-identity.ts';
 import { resolveProxyView } from '../topology/resolve-proxy-view.ts';
 import type { Topology } from '../topology/topology.ts';
 import { trackReads } from '../topology/tracked-topology.ts';
-import { buildSecrets } from './build-secrets.ts';
+import { buildSecrets, type KeyedChain } from './build-secrets.ts';
 import { Dependents } from './dependents.ts';
 import { withLingering } from './lingering.ts';
 import { locateProxy } from './locate-proxy.ts';
@@ -22,7 +23,7 @@ export interface Identities {
   /** Trusted root certificates, PEM. */
   roots(): readonly string[];
   /** The leaf of a service, once `use` has made one. */
-  leaf(service: string): { readonly certificateChain: string; readonly privateKey: string } | undefined;
+  leaf(service: string): KeyedChain | undefined;
   /** Keeps a leaf of the service at hand, until `release`. `secretsChanged` is called when it is there and each time it is renewed. */
   use(service: string): void;
   release(service: string): void;
@@ -87,7 +88,7 @@ export class Reconciler {
   /** The leaf of `service` changed; without an argument, the roots did. */
   secretsChanged(service?: string): void {
     for (const proxy of this.#served.values()) {
-      if (service === undefined || proxy.instance?.proxy?.destination_service_name === service) this.#queue.add(proxy);
+      if (service === undefined || servicesOf(proxy.identity).has(service)) this.#queue.add(proxy);
     }
   }
 
@@ -105,6 +106,7 @@ export class Reconciler {
         traits: identity.traits,
         subscribers: new Set(),
         instance: undefined,
+        identity: undefined,
         waitingFor: 'its configuration is being worked out',
         problems: [],
         configuration: undefined,
@@ -124,7 +126,7 @@ export class Reconciler {
       this.#queue.remove(served);
       served.cancelLeaving();
       this.#dependents.delete(served);
-      if (served.instance?.proxy) this.#options.identities.release(served.instance.proxy.destination_service_name);
+      for (const service of servicesOf(served.identity)) this.#options.identities.release(service);
     };
     return { proxy: served, detach };
   }
@@ -139,7 +141,7 @@ export class Reconciler {
     try {
       proxy.configuration ??= this.#configure(proxy);
       if (!proxy.configuration) return; // what it was given stays: a registration that vanished is no order to take the proxy down
-      const snapshot = this.#withLingering(proxy, this.#withSecrets(proxy.configuration, proxy.snapshot));
+      const snapshot = this.#withLingering(proxy, this.#withSecrets(proxy, proxy.configuration));
       metrics.snapshotsBuilt.inc();
       if (snapshot === proxy.snapshot) return;
       proxy.snapshot = snapshot;
@@ -165,7 +167,7 @@ export class Reconciler {
       const found = locateProxy(topology, proxy);
       proxy.waitingFor = found.reason;
       if (!found.instance) return undefined;
-      this.#useIdentity(proxy, found.instance);
+      this.#useIdentity(proxy, found.instance, resolveProxyIdentity(found.instance, topology));
       const view = resolveProxyView(topology, found.instance);
       const { resources, problems } = buildResources(view, proxy.traits);
       proxy.problems = problems;
@@ -175,10 +177,15 @@ export class Reconciler {
     }
   }
 
-  #withSecrets({ view, resources }: Configuration, previous: Snapshot | undefined): Snapshot {
+  #withSecrets({ identity, snapshot }: ServedProxy, { view, resources }: Configuration): Snapshot {
     const { identities } = this.#options;
-    const secrets = buildSecrets(view, identities.roots(), identities.leaf(view.service));
-    return buildSnapshot([...resources, ...secrets.map((secret) => this.#intern(secret))], previous);
+    const leaves = new Map<string, KeyedChain>();
+    for (const [name, service] of identity?.leaves ?? []) {
+      const leaf = identities.leaf(service);
+      if (leaf) leaves.set(name, leaf);
+    }
+    const secrets = buildSecrets(view, identities.roots(), leaves);
+    return buildSnapshot([...resources, ...secrets.map((secret) => this.#intern(secret))], snapshot);
   }
 
   /** Comes back to the proxy when the next of its unwanted clusters is to go. */
@@ -195,14 +202,19 @@ export class Reconciler {
     return [type, this.#options.cache.intern(type, name, body)] as const;
   }
 
-  #useIdentity(proxy: ServedProxy, instance: Instance): void {
-    const before = proxy.instance?.proxy?.destination_service_name;
-    const now = instance.proxy?.destination_service_name;
+  #useIdentity(proxy: ServedProxy, instance: Instance, identity: ProxyIdentity | undefined): void {
+    const before = servicesOf(proxy.identity);
+    const now = servicesOf(identity);
     proxy.instance = instance;
-    if (before === now) return;
-    if (now !== undefined) this.#options.identities.use(now);
-    if (before !== undefined) this.#options.identities.release(before);
+    proxy.identity = identity;
+    for (const service of now) if (!before.has(service)) this.#options.identities.use(service);
+    for (const service of before) if (!now.has(service)) this.#options.identities.release(service);
   }
+}
+
+/** The services whose leaves a proxy holds. */
+function servicesOf(identity: ProxyIdentity | undefined): ReadonlySet<string> {
+  return new Set(identity?.leaves.values());
 }
 
 function internalProblem(proxy: ServedProxy, error: unknown): Problem {

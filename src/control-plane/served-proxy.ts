@@ -2,6 +2,7 @@ import type { CachedResource, ResourceType, Snapshot } from '../cache/resource.t
 import type { EnvoyTraits } from '../envoy/resource.ts';
 import type { Instance } from '../mesh/instance.ts';
 import type { Problem } from '../mesh/problem.ts';
+import type { ProxyIdentity } from '../topology/proxy-identity.ts';
 import type { ProxyView } from '../topology/proxy-view.ts';
 import type { Leaving } from './lingering.ts';
 
@@ -24,6 +25,8 @@ export interface ServedProxy {
   readonly traits: EnvoyTraits;
   readonly subscribers: Set<SnapshotSubscriber>;
   instance: Instance | undefined;
+  /** Undefined before the proxy was known. */
+  identity: ProxyIdentity | undefined;
   /** Why there is nothing (new) to serve; undefined while all is well. */
   waitingFor: string | undefined;
   problems: readonly Problem[];

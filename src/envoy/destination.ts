@@ -1,5 +1,6 @@
+import type { Realm } from '../mesh/spiffe-id.ts';
 import type { envoy_config_route_v3_RouteConfiguration as RouteConfiguration } from '../proto/generated/types.ts';
-import { destinationClusterName, type Realm } from '../topology/names.ts';
+import { destinationClusterName } from '../topology/names.ts';
 import { isHttp } from '../topology/proxy-settings.ts';
 import type { DestinationView, ProxyView } from '../topology/proxy-view.ts';
 import { buildEndpointAssignment } from './endpoint-assignment.ts';

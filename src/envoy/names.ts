@@ -1,3 +1,5 @@
+import { OWN_LEAF } from '../topology/proxy-identity.ts';
+
 /**
  * Every name that an Envoy resource or statistic of ours bears. Names with a counterpart in Consul are Consul's own, because
  * dashboards, escape hatches and extensions depend on them.
@@ -18,7 +20,7 @@ export const OUTBOUND_LISTENER = 'outbound_listener';
 /** Secrets bear the same name for every proxy, so that a cluster's bytes are equal for all its callers. */
 export const SECRETS = {
   /** This service's certificate and key. */
-  leaf: 'leaf',
+  leaf: OWN_LEAF,
   /** The roots of the trust domain. */
   roots: 'roots',
   /** The roots, and who may call a tcp service. */

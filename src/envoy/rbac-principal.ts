@@ -1,3 +1,4 @@
+import { serviceSpiffeIdPattern } from '../mesh/spiffe-id.ts';
 import type { envoy_type_matcher_v3_MetadataMatcher as MetadataMatcher, envoy_config_rbac_v3_Principal as Principal } from '../proto/generated/types.ts';
 import type { JwtCheck } from '../topology/authorization-jwt.ts';
 import { ANY_SERVICE } from '../topology/intentions.ts';
@@ -48,6 +49,7 @@ function payloadMatcher(provider: string, path: readonly string[], value: string
 
 function buildServicePrincipal(name: string, trustDomain: string): Principal {
   // Consul does not escape the dots of the trust domain. Our CA issues for one domain only, so no other can take their place.
-  const regex = `^spiffe://${trustDomain}/ns/default/dc/${ANY_SEGMENT}/svc/${name === ANY_SERVICE ? ANY_SEGMENT : escapeRegex(name)}$`;
+  const service = name === ANY_SERVICE ? ANY_SEGMENT : escapeRegex(name);
+  const regex = `^${serviceSpiffeIdPattern({ trustDomain, datacenter: ANY_SEGMENT, service })}$`;
   return { authenticated: { principal_name: { safe_regex: { regex } } } };
 }

@@ -9,9 +9,9 @@ import type { EnvoyResource } from './resource.ts';
 type Secret = envoy_extensions_transport_sockets_tls_v3_Secret;
 type SanMatcher = envoy_extensions_transport_sockets_tls_v3_SubjectAltNameMatcher;
 
-/** What a proxy proves its identity with. Both PEM; the chain has the leaf first. */
-export function buildLeafSecret(leaf: { certificateChain: string; privateKey: string }): EnvoyResource<Secret> {
-  return secret(SECRETS.leaf, {
+/** What a proxy proves an identity with: its own unless another secret's name is given. Both PEM; the chain has the leaf first. */
+export function buildLeafSecret(leaf: { certificateChain: string; privateKey: string }, name: string = SECRETS.leaf): EnvoyResource<Secret> {
+  return secret(name, {
     tls_certificate: { certificate_chain: { inline_string: leaf.certificateChain }, private_key: { inline_string: leaf.privateKey } },
   });
 }

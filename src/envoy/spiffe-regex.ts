@@ -1,3 +1,5 @@
+import { serviceSpiffeIdPattern } from '../mesh/spiffe-id.ts';
+
 /** One segment of a SPIFFE path, whatever it says. */
 export const ANY_SEGMENT = '[^/]+';
 
@@ -11,5 +13,5 @@ export function escapeRegex(text: string): string {
  * `service` is a regex of one path segment. Envoy matches whole strings, so no anchors are needed.
  */
 export function serviceIdentityRegex(trustDomain: string, service: string): string {
-  return `spiffe://${escapeRegex(trustDomain)}/ns/default/dc/${ANY_SEGMENT}/svc/${service}`;
+  return serviceSpiffeIdPattern({ trustDomain: escapeRegex(trustDomain), datacenter: ANY_SEGMENT, service });
 }

@@ -1,5 +1,6 @@
+import { serviceSpiffeId } from '../mesh/spiffe-id.ts';
 import type { envoy_config_cluster_v3_Cluster as Cluster } from '../proto/generated/types.ts';
-import { preparedQuerySni, serviceSpiffeId } from '../topology/names.ts';
+import { preparedQuerySni } from '../topology/names.ts';
 import type { ChainUpstream, ProxyView, UpstreamView } from '../topology/proxy-view.ts';
 import { type ChainTargetCluster, chainClusters } from './chain-cluster.ts';
 import { buildEndpointAssignment } from './endpoint-assignment.ts';

@@ -1,22 +1,12 @@
+import type { Realm } from '../mesh/spiffe-id.ts';
+
 /**
- * Identities and the names derived from them, exactly as Consul forms them: metrics, dashboards and SNI routing depend on
+ * Names derived from services, exactly as Consul forms them: metrics, dashboards and SNI routing depend on
  * them. The community edition has one namespace and one partition, both called `default`.
  */
 
 const NAMESPACE = 'default';
 const PARTITION = 'default';
-
-/** Where a service lives, and under whose roots. */
-export interface Realm {
-  readonly datacenter: string;
-  readonly trustDomain: string;
-}
-
-/** `spiffe://<trust domain>/ns/default/dc/<datacenter>/svc/<service>`: the one URI in a service's leaf certificate. */
-export function serviceSpiffeId(service: string, { datacenter, trustDomain }: Realm): string {
-  // The one name with a character that a URI escapes is `*`, which a terminating gateway may stand for.
-  return `spiffe://${trustDomain}/ns/${NAMESPACE}/dc/${datacenter}/svc/${service.replaceAll('*', '%2A')}`;
-}
 
 /** `[<subset>.]<service>.default.<datacenter>.internal.<trust domain>`: SNI, and the cluster's name unless its chain is customised. */
 export function serviceSni(service: string, subset: string | undefined, { datacenter, trustDomain }: Realm): string {

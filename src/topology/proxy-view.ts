@@ -17,10 +17,9 @@ import type { UpstreamSettings } from './upstream-settings.ts';
 export interface ProxyView {
   readonly id: string;
   readonly node: string;
-  /** The service it stands for, and whose identity it has. */
+  /** The service it stands for. */
   readonly service: string;
   readonly serviceId: string;
-  readonly spiffeId: string;
   readonly datacenter: string;
   readonly trustDomain: string;
   readonly inbound: InboundView;

@@ -4,7 +4,6 @@ import { resolveAuthorization } from './authorization.ts';
 import type { JwtProvider } from './authorization-jwt.ts';
 import { resolveExposedPaths } from './exposed-paths.ts';
 import { type MeshSettings, resolveMeshSettings } from './mesh-settings.ts';
-import { serviceSpiffeId } from './names.ts';
 import { inboundProtocol, type ProxySettings } from './proxy-settings.ts';
 import type { InboundView, ProxyView } from './proxy-view.ts';
 import { resolveTransparentView } from './resolve-transparent-view.ts';
@@ -30,7 +29,6 @@ export function resolveProxyView(topology: Topology, proxy: Instance): ProxyView
     node: proxy.node,
     service,
     serviceId: sidecar.destination_service_id,
-    spiffeId: serviceSpiffeId(service, topology),
     datacenter: topology.datacenter,
     trustDomain: topology.trustDomain,
     inbound,

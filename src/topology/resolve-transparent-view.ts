@@ -1,11 +1,12 @@
 import { isIP } from 'node:net';
 import { type Instance, reachableAddress } from '../mesh/instance.ts';
 import { parseInstanceFilter } from '../mesh/instance-filter/instance-filter.ts';
+import { serviceSpiffeId } from '../mesh/spiffe-id.ts';
 import { resolveDeniedRanges } from './denied-ranges.ts';
 import type { ChainTarget } from './discovery-chain/chain.ts';
 import { resolveEndpoints } from './endpoints.ts';
 import type { MeshSettings } from './mesh-settings.ts';
-import { serviceSni, serviceSpiffeId } from './names.ts';
+import { serviceSni } from './names.ts';
 import type { ProxySettings } from './proxy-settings.ts';
 import type { DestinationView, DirectDial, TransparentView, UpstreamView } from './proxy-view.ts';
 import type { Topology } from './topology.ts';

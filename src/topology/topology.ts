@@ -1,8 +1,8 @@
 import type { Instance } from '../mesh/instance.ts';
 import type { Mesh } from '../mesh/mesh.ts';
+import type { Realm } from '../mesh/spiffe-id.ts';
 import type { DestinationService } from './destinations.ts';
 import type { Intentions } from './intentions.ts';
-import type { Realm } from './names.ts';
 import type { ProxySettings } from './proxy-settings.ts';
 
 /** What a mesh does not say itself. */

@@ -1,3 +1,4 @@
+import { serviceSpiffeId } from '../../src/mesh/spiffe-id.ts';
 import 'reflect-metadata';
 import { webcrypto } from 'node:crypto';
 import * as x509 from '@peculiar/x509';
@@ -77,7 +78,11 @@ export async function dumpProxy(topology: Topology, id: string, authority: Scrat
 
 async function secretsOf(view: ProxyView, authority: ScratchAuthority): Promise<EnvoyResource[]> {
   const roots = [authority.rootPem];
-  return [buildRootsSecret(roots), buildCallersSecret(roots, buildCallerSans(view) ?? []), buildLeafSecret(await authority.leaf(view.spiffeId))];
+  return [
+    buildRootsSecret(roots),
+    buildCallersSecret(roots, buildCallerSans(view) ?? []),
+    buildLeafSecret(await authority.leaf(serviceSpiffeId(view.service, view))),
+  ];
 }
 
 /** Through the encoding that goes over the wire. */

@@ -3,6 +3,7 @@ import { buildResources } from '../../src/envoy/build-resources.ts';
 import type { EnvoyResource, EnvoyTraits } from '../../src/envoy/resource.ts';
 import { type Instance, reachableAddress } from '../../src/mesh/instance.ts';
 import type { Problem } from '../../src/mesh/problem.ts';
+import { serviceSpiffeId } from '../../src/mesh/spiffe-id.ts';
 import type {
   envoy_config_cluster_v3_Cluster as Cluster,
   envoy_config_endpoint_v3_ClusterLoadAssignment as ClusterLoadAssignment,
@@ -40,11 +41,11 @@ export class Sidecar {
     this.id = view.id;
     this.service = view.service;
     this.serviceId = view.serviceId;
-    this.identity = view.spiffeId;
+    this.identity = serviceSpiffeId(view.service, view);
     this.address = reachableAddress(instance);
     this.applicationPort = view.inbound.localApp.port;
     this.captures = view.transparent !== undefined;
-    this.resources = [...built.resources, ...buildSecrets(view, ['the roots'], { certificateChain: 'a leaf', privateKey: 'its key' })];
+    this.resources = [...built.resources, ...buildSecrets(view, ['the roots'], new Map([['leaf', { certificateChain: 'a leaf', privateKey: 'its key' }]]))];
     this.problems = built.problems;
     this.#byKey = new Map(this.resources.map(({ type, name, body }) => [`${type}/${name}`, body]));
   }

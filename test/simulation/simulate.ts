@@ -1,8 +1,8 @@
 import { type Instance, reachableAddress } from '../../src/mesh/instance.ts';
 import type { Mesh } from '../../src/mesh/mesh.ts';
+import { serviceSpiffeId } from '../../src/mesh/spiffe-id.ts';
 import type { envoy_extensions_transport_sockets_tls_v3_SubjectAltNameMatcher as SubjectAltNameMatcher } from '../../src/proto/generated/types.ts';
 import { buildTopology } from '../../src/topology/build-topology.ts';
-import { serviceSpiffeId } from '../../src/topology/names.ts';
 import type { Topology } from '../../src/topology/topology.ts';
 import { configOf, findConfig } from './any.ts';
 import { type Host, hostsOf } from './endpoints.ts';

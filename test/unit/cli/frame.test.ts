@@ -76,7 +76,7 @@ test('an expected failure is status 1 with its hint and without a stack', async 
 
 const ask: RegisterCommand = (program, io) => {
   const command = program.command('ask');
-  addAdminAddr(command).action(async () => io.out(JSON.stringify(await adminClientFor(command, io, { timeoutMs: 200 }).get('/v1/x'))));
+  addAdminAddr(command).action(async () => io.out(JSON.stringify(await adminClientFor(command, io, { timeoutMs: 15_000 }).get('/v1/x'))));
 };
 
 let close = () => {};
