@@ -30,7 +30,7 @@ export interface ProxyStatus {
   readonly id: string;
   readonly node?: string;
   readonly service?: string;
-  /** `connected`: served; `waiting`: connected, but nothing to serve (see `reason`); `disconnected`: registered, no stream. */
+  /** `connected`: served; `waiting`: connected, but nothing to serve (see `reason`); `disconnected`: registered or refused, no stream. */
   readonly state: 'connected' | 'waiting' | 'disconnected';
   readonly reason?: string;
   /** The last stream that was turned away, of the last ten minutes; absent once one was served again. */

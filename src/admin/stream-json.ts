@@ -4,6 +4,8 @@ import type { StreamStatus } from '../server/stream-status.ts';
 export interface StreamJson {
   readonly peer: string;
   readonly envoy_version?: string;
+  /** What is wrong with this client although it is served, e.g. that adsum was never tried with its Envoy. */
+  readonly warning?: string;
   readonly variant: 'delta' | 'sotw';
   readonly connected_at: string;
   readonly types: readonly TypeJson[];
@@ -27,10 +29,11 @@ export interface ResponseJson {
   readonly at: string;
 }
 
-export function streamJson(stream: StreamStatus): StreamJson {
+export function streamJson(stream: StreamStatus, warning?: string): StreamJson {
   return {
     peer: stream.peer,
-    ...(stream.envoyVersion === undefined ? {} : { envoy_version: stream.envoyVersion }),
+    ...(stream.envoyVersion === undefined ? {} : { envoy_version: stream.envoyVersion.join('.') }),
+    ...(warning === undefined ? {} : { warning }),
     variant: stream.variant,
     connected_at: time(stream.connectedAt),
     types: stream.types.map(({ type, subscribed, sent, acked, nacked, pending }) => ({

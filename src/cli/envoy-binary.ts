@@ -1,10 +1,8 @@
 import { execFile } from 'node:child_process';
 import { accessSync, constants, statSync } from 'node:fs';
 import path from 'node:path';
+import { OLDEST_ENVOY, untriedEnvoy } from '../envoy/tried-versions.ts';
 import { CliError } from './cli-error.ts';
-
-/** The oldest Envoy adsum writes configuration for: the oldest that Consul 1.22 supports. */
-const OLDEST = [1, 33] as const;
 
 /** Where Envoy is: the flag, ENVOY_BIN, or `envoy` on PATH. */
 export function findEnvoy(flag: string | undefined, env: Readonly<Record<string, string | undefined>>): string {
@@ -16,11 +14,11 @@ export function findEnvoy(flag: string | undefined, env: Readonly<Record<string,
   }
   const found = onPath('envoy', env.PATH);
   if (found) return found;
-  throw new CliError('no envoy on PATH', { hint: 'install Envoy 1.33 or later, or name its binary with --envoy-binary or ENVOY_BIN' });
+  throw new CliError('no envoy on PATH', { hint: `install Envoy ${OLDEST_ENVOY} or later, or name its binary with --envoy-binary or ENVOY_BIN` });
 }
 
-/** Fails when the binary is no Envoy or too old. Returns the version, e.g. `1.36.4`. */
-export async function checkEnvoyVersion(binary: string, signal: AbortSignal): Promise<string> {
+/** Fails when the binary is no Envoy or too old; returns a warning where adsum was never tried with it. */
+export async function checkEnvoyVersion(binary: string, signal: AbortSignal): Promise<string | undefined> {
   const output = await new Promise<string>((resolve, reject) => {
     execFile(binary, ['--version'], { timeout: 10_000, signal }, (error, stdout) => {
       if (error) reject(new CliError(`${binary} --version failed: ${error.message.split('\n')[0]}`, { cause: error }));
@@ -30,11 +28,9 @@ export async function checkEnvoyVersion(binary: string, signal: AbortSignal): Pr
   // envoy  version: <commit>/1.36.4/Clean/RELEASE/BoringSSL
   const [, major, minor, patch] = /version: [^/]*\/(\d+)\.(\d+)\.(\d+)/.exec(output) ?? [];
   if (!major || !minor || !patch) throw new CliError(`${binary} is not Envoy: its --version says '${output.trim().split('\n')[0] ?? ''}'`);
-  const version = `${major}.${minor}.${patch}`;
-  if (Number(major) < OLDEST[0] || (Number(major) === OLDEST[0] && Number(minor) < OLDEST[1])) {
-    throw new CliError(`${binary} is Envoy ${version}; adsum needs ${OLDEST.join('.')} or later`);
-  }
-  return version;
+  const untried = untriedEnvoy([Number(major), Number(minor), Number(patch)]);
+  if (untried && !untried.served) throw new CliError(`${binary}: ${untried.reason}`);
+  return untried && `${binary}: ${untried.reason}`;
 }
 
 function onPath(name: string, searchPath = ''): string | undefined {

@@ -41,7 +41,8 @@ export function registerEnvoy(program: Command, io: CliIo): void {
     if (surplus) throw new UsageError(`${surplus} cannot be given: adsum writes the configuration`);
     const input = await bootstrapInput(command, io);
     const binary = findEnvoy(flags.envoyBinary, io.env);
-    await checkEnvoyVersion(binary, io.signal);
+    const untried = await checkEnvoyVersion(binary, io.signal);
+    if (untried) io.err(`adsum: warning: ${untried}\n`);
     io.exitWith(await runEnvoy(binary, JSON.stringify(buildBootstrap(input)), envoyArgs(io.afterDashes)));
   });
 }

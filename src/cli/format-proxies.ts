@@ -11,7 +11,7 @@ function formatProxy(proxy: ProxyStatus): string {
   const name = `${proxy.id}${proxy.node ? ` on ${proxy.node}` : ''}`;
   const streams = proxy.streams.map((stream) => {
     const envoy = stream.envoy_version ? `Envoy ${stream.envoy_version}` : 'a client';
-    return `  ${envoy} at ${stream.peer}, ${stream.variant}, since ${stream.connected_at}\n${stream.types.map(formatType).join('')}`;
+    return `  ${envoy} at ${stream.peer}, ${stream.variant}, since ${stream.connected_at}\n${stream.warning ? `    WARNING: ${stream.warning}\n` : ''}${stream.types.map(formatType).join('')}`;
   });
   const refused = proxy.refused ? `  REFUSED at ${proxy.refused.at}, ${proxy.refused.peer}: ${proxy.refused.reason}\n` : '';
   return `${name}: ${proxy.state}${proxy.reason ? ` (${proxy.reason})` : ''}\n${refused}${streams.join('')}`;

@@ -8,8 +8,9 @@ import {
   type ProxyStatus,
   type RedirectSettings,
 } from '../admin/admin-api.ts';
-import { streamJson } from '../admin/stream-json.ts';
+import { type StreamJson, streamJson } from '../admin/stream-json.ts';
 import type { EnvoyResource } from '../envoy/resource.ts';
+import { untriedEnvoy } from '../envoy/tried-versions.ts';
 import { type Instance, instanceKey, reachableAddress } from '../mesh/instance.ts';
 import { locateProblem } from '../mesh/locate-problem.ts';
 import { ConfigEntries } from '../mesh/mesh.ts';
@@ -20,15 +21,21 @@ import { resolveRedirectSettings } from '../topology/redirect-settings.ts';
 import { resolveProxyView } from '../topology/resolve-proxy-view.ts';
 import { findInstances, type Topology } from '../topology/topology.ts';
 import { virtualAddressesOf } from '../topology/virtual-addresses.ts';
-import type { Admission } from './admission.ts';
+import type { Admission, Refusal } from './admission.ts';
 import { buildSecrets } from './build-secrets.ts';
 import type { MeshLoader } from './mesh-loader.ts';
 import type { Authority } from './mesh-origin.ts';
 import type { Reconciler } from './reconciler.ts';
 
 /** What operators look at, put together from the parts that know. */
-export function createAdminApi(parts: { reconciler: Reconciler; loader: MeshLoader; ca: Authority; xds: XdsServer; admission?: Admission }): AdminApi {
-  const { reconciler, loader, ca, xds, admission } = parts;
+export function createAdminApi(parts: {
+  reconciler: Reconciler;
+  loader: MeshLoader;
+  ca: Authority;
+  xds: XdsServer;
+  admissions: readonly Admission[];
+}): AdminApi {
+  const { reconciler, loader, ca, xds, admissions } = parts;
   const topology = (): Topology => {
     if (!reconciler.topology) throw new AdminError(503, 'the mesh is not loaded yet');
     return reconciler.topology;
@@ -38,7 +45,7 @@ export function createAdminApi(parts: { reconciler: Reconciler; loader: MeshLoad
     if (found.length > 1) throw new AdminError(409, `'${id}' is registered on ${found.map((one) => one.node).join(', ')}: say which with ?node=`);
     return found[0];
   };
-  const statuses = () => proxyStatuses(reconciler, xds.streams(), admission);
+  const statuses = () => proxyStatuses(reconciler, xds.streams(), admissions);
   const caStatus = (): CaStatus => ({
     trust_domain: ca.trustDomain,
     roots: ca.status().map((root) => ({
@@ -109,18 +116,18 @@ export function createAdminApi(parts: { reconciler: Reconciler; loader: MeshLoad
   };
 }
 
-function proxyStatuses(reconciler: Reconciler, streams: readonly StreamStatus[], admission?: Admission): ProxyStatus[] {
+function proxyStatuses(reconciler: Reconciler, streams: readonly StreamStatus[], admissions: readonly Admission[]): ProxyStatus[] {
   const { topology } = reconciler;
   const reasons = new Map([...reconciler.served()].map((proxy) => [streamKey(proxy.id, proxy.nodeName), proxy.waitingFor]));
-  for (const { id, nodeName, reason } of admission?.held() ?? []) {
+  for (const { id, nodeName, reason } of admissions.flatMap((one) => one.held())) {
     const key = streamKey(id, nodeName);
     // another stream of it may be served meanwhile
     if (!reasons.has(key)) reasons.set(key, reason);
   }
-  const refusals = admission?.refusals() ?? [];
+  const refusals = admissions.flatMap((one) => one.refusals()).sort((a, b) => a.at - b.at);
   const refusedOf = (id: string, node: string) => {
     const last = refusals.findLast((one) => one.id === id && (one.nodeName === undefined || one.nodeName === node));
-    return last ? { refused: { at: new Date(last.at).toISOString(), peer: last.peer, reason: last.reason } } : {};
+    return last ? refusedBy(last) : {};
   };
   const left = new Set(streams);
   const byId = new Map<string, StreamStatus[]>();
@@ -140,7 +147,7 @@ function proxyStatuses(reconciler: Reconciler, streams: readonly StreamStatus[],
         state,
         ...(reason === undefined ? {} : { reason }),
         ...refusedOf(instance.id, instance.node),
-        streams: own.map(streamJson),
+        streams: own.map(streamOf),
       };
     });
   const unknown = [...left].map((stream): ProxyStatus => {
@@ -150,10 +157,31 @@ function proxyStatuses(reconciler: Reconciler, streams: readonly StreamStatus[],
       ...(stream.nodeName === undefined ? {} : { node: stream.nodeName }),
       state: 'waiting',
       ...(reason === undefined ? {} : { reason }),
-      streams: [streamJson(stream)],
+      streams: [streamOf(stream)],
     };
   });
-  return [...registered, ...unknown];
+  // Only a refusal tells of these: nobody registered them.
+  const named = new Set([...registered, ...unknown].map(({ id }) => id));
+  const strangers = refusals
+    .filter(({ id }) => !named.has(id))
+    .map(
+      ({ id, nodeName, ...refusal }): ProxyStatus => ({
+        id,
+        ...(nodeName === undefined ? {} : { node: nodeName }),
+        state: 'disconnected',
+        ...refusedBy(refusal),
+        streams: [],
+      }),
+    );
+  return [...registered, ...unknown, ...strangers];
+}
+
+function refusedBy({ at, peer, reason }: Pick<Refusal, 'at' | 'peer' | 'reason'>): Pick<ProxyStatus, 'refused'> {
+  return { refused: { at: new Date(at).toISOString(), peer, reason } };
+}
+
+function streamOf(stream: StreamStatus): StreamJson {
+  return streamJson(stream, stream.envoyVersion && untriedEnvoy(stream.envoyVersion)?.reason);
 }
 
 function placeOfIntention({ mesh }: Topology, destination: string): Pick<IntentionVerdict, 'place'> {

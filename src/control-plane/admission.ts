@@ -9,7 +9,7 @@ export interface Refusal {
   readonly at: number;
 }
 
-/** What whoever stands in front of the proxy directory tells operators. */
+/** What one that stands in front of the proxy directory tells operators. */
 export interface Admission {
   /** Streams that are open and not served yet, with what they wait for. */
   held(): readonly { readonly id: string; readonly nodeName: string | undefined; readonly reason: string }[];

@@ -20,6 +20,7 @@ import { nameTableOf } from './name-table.ts';
 import { observeGauges } from './observe-gauges.ts';
 import { createProxyDirectory } from './proxy-directory.ts';
 import { Reconciler } from './reconciler.ts';
+import { VersionGuard } from './version-guard.ts';
 
 /** DNS names the datacenter it answers for; Consul may not have said yet. */
 const DEFAULT_DATACENTER = 'dc1';
@@ -90,16 +91,17 @@ export async function startControlPlane(options: ControlPlaneOptions): Promise<C
     origin.first(loader);
 
     const directory = createProxyDirectory(reconciler);
+    const versions = new VersionGuard({ clock, logger });
     const xds: XdsServer = await startXdsServer({
       address: options.grpc,
       ...(options.tls ? { tls: options.tls } : {}),
-      directory: origin.guard?.(directory) ?? directory,
+      directory: versions.guard(origin.guard?.(directory) ?? directory),
       logger,
       clock,
       onNack: (type) => metrics.nacks.inc({ type }),
     });
     closers.push(() => xds.close());
-    const api = createAdminApi({ reconciler, loader, ca, xds, ...(origin.admission ? { admission: origin.admission } : {}) });
+    const api = createAdminApi({ reconciler, loader, ca, xds, admissions: origin.admission ? [versions, origin.admission] : [versions] });
     const admin: AdminServer = await startAdminServer({
       ...options.admin,
       socket: adminSocketOf(options.dataDir),

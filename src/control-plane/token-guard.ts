@@ -5,6 +5,7 @@ import type { Topology } from '../topology/topology.ts';
 import type { Admission, Refusal } from './admission.ts';
 import type { TokenCheck, TokenVerdict } from './consul-token-check.ts';
 import { locateProxy } from './locate-proxy.ts';
+import { Refusals } from './refusals.ts';
 
 export interface TokenGuardOptions {
   readonly check: TokenCheck;
@@ -26,10 +27,6 @@ interface Guarded {
 }
 
 const RECHECK_MS = 60_000;
-/** Envoy tries again every half minute at the latest: a refusal that is older has been seen to, or its Envoy is gone. */
-const NEWS_MS = 10 * 60_000;
-/** Refusals kept, one per proxy. */
-const MOST_REFUSALS = 1_000;
 
 /**
  * Stands between the streams and their configuration: with ACLs a sidecar is served only while its token may write the service it
@@ -39,8 +36,7 @@ export class TokenGuard implements Admission {
   readonly #options: TokenGuardOptions;
   readonly #streams = new Set<Guarded>();
   readonly #verdicts = new Map<string, TokenVerdict>();
-  /** The last one of each proxy, oldest first. */
-  readonly #refusals = new Map<string, Refusal>();
+  readonly #refusals: Refusals;
   #inner: ProxyDirectory | undefined;
   #topology: Topology | undefined;
   #consulAnswers = true;
@@ -48,6 +44,7 @@ export class TokenGuard implements Admission {
 
   constructor(options: TokenGuardOptions) {
     this.#options = options;
+    this.#refusals = new Refusals(options.clock);
     this.#scheduleRecheck();
   }
 
@@ -90,7 +87,7 @@ export class TokenGuard implements Admission {
   }
 
   refusals(): Refusal[] {
-    return [...this.#refusals.values()].filter(({ at }) => this.#options.clock.now() - at < NEWS_MS);
+    return this.#refusals.list();
   }
 
   /** Called before a new topology is served: a proxy that now stands for another service gets nothing of it with the old permission. */
@@ -137,7 +134,7 @@ export class TokenGuard implements Admission {
   }
 
   #serve(stream: Guarded): void {
-    this.#refusals.delete(keyOf(stream.node));
+    this.#refusals.forget(stream.node);
     if (this.#inner) stream.served = this.#inner.connect(stream.node, stream.subscriber);
   }
 
@@ -156,18 +153,10 @@ export class TokenGuard implements Admission {
 
   #end(stream: Guarded, code: 'PERMISSION_DENIED' | 'UNAVAILABLE', message: string): void {
     const { id, nodeName, peer } = stream.node;
-    this.#options.logger.warn({ proxy: id, node: nodeName, peer, reason: message }, 'stream refused');
+    if (this.#refusals.add(stream.node, message)) this.#options.logger.warn({ proxy: id, node: nodeName, peer, reason: message }, 'stream refused');
     this.#streams.delete(stream);
-    this.#remember({ id, nodeName, peer, reason: message, at: this.#options.clock.now() });
     stream.served?.close();
     stream.subscriber.end(code, message);
-  }
-
-  #remember(refusal: Refusal): void {
-    this.#refusals.delete(keyOf(refusal));
-    this.#refusals.set(keyOf(refusal), refusal);
-    const [oldest] = this.#refusals.keys();
-    if (oldest !== undefined && this.#refusals.size > MOST_REFUSALS) this.#refusals.delete(oldest);
   }
 
   /** What was found last stands while Consul cannot be asked: an outage of Consul takes no sidecar down. */
@@ -210,8 +199,4 @@ export class TokenGuard implements Admission {
       }
     }
   }
-}
-
-function keyOf({ id, nodeName }: { readonly id: string; readonly nodeName?: string | undefined }): string {
-  return JSON.stringify([id, nodeName]);
 }

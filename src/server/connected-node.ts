@@ -1,9 +1,6 @@
 import { decodeNode } from '../proto/services.ts';
 import type { ConnectedNode } from './proxy-directory.ts';
 
-/** Older ones lack fields that adsum's configuration uses, and the cache that keeps endpoints over a cluster's change. */
-const OLDEST_ENVOY = { major: 1, minor: 33 };
-
 /** Why a stream is turned away: INVALID_ARGUMENT with this text. */
 export interface NodeRefusal {
   readonly refusal: string;
@@ -21,9 +18,6 @@ export function readConnectedNode(bytes: Uint8Array | undefined, peer: string, t
   const { id, cluster, metadata, userAgent, version } = node;
   if (id === '') return { refusal: 'the node has no id; it must be the ID of the proxy service' };
   const isEnvoy = userAgent === '' || userAgent === 'envoy';
-  if (isEnvoy && version && (version[0] < OLDEST_ENVOY.major || (version[0] === OLDEST_ENVOY.major && version[1] < OLDEST_ENVOY.minor))) {
-    return { refusal: `Envoy ${version.join('.')} is too old for adsum: ${OLDEST_ENVOY.major}.${OLDEST_ENVOY.minor} or later is needed` };
-  }
   const nodeName = metadata.node_name;
   return {
     id,
@@ -31,7 +25,7 @@ export function readConnectedNode(bytes: Uint8Array | undefined, peer: string, t
     metadata,
     peer,
     ...(typeof nodeName === 'string' && nodeName !== '' && { nodeName }),
-    ...(version && { envoyVersion: version }),
+    ...(isEnvoy && version && { envoyVersion: version }),
     ...(token && { token }),
   };
 }

@@ -7,7 +7,8 @@ export interface StreamStatus {
   readonly nodeId: string;
   readonly nodeName?: string;
   readonly peer: string;
-  readonly envoyVersion?: string;
+  /** `[1, 36, 4]` */
+  readonly envoyVersion?: readonly [number, number, number];
   readonly variant: 'delta' | 'sotw';
   /** Milliseconds since the epoch. */
   readonly connectedAt: number;

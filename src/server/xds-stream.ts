@@ -110,7 +110,7 @@ export class XdsStream {
       nodeId: node.id,
       ...(node.nodeName && { nodeName: node.nodeName }),
       peer: node.peer,
-      ...(node.envoyVersion && { envoyVersion: node.envoyVersion.join('.') }),
+      ...(node.envoyVersion && { envoyVersion: node.envoyVersion }),
       variant: this.#method.variant,
       connectedAt: this.#connectedAt,
       known: this.#session.snapshot !== undefined,

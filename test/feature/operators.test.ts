@@ -1,7 +1,11 @@
 import { writeFileSync } from 'node:fs';
 import path from 'node:path';
+import * as grpc from '@grpc/grpc-js';
 import { expect, test } from 'vitest';
-import { runAdsum, serveAdsum, temporaryFolder } from './run-adsum.ts';
+import { RESOURCE_TYPES } from '../../src/cache/resource.ts';
+import { encode } from '../../src/proto/codec.ts';
+import { ADS, nodeOf, rawCall } from '../protocol/grpc-wire.ts';
+import { runAdsum, serveAdsum, temporaryFolder, until } from './run-adsum.ts';
 
 const MESH = `
 nodes:
@@ -49,4 +53,36 @@ test('what operators see of a mesh: over HTTP and with the commands', async () =
   );
   expect((await command('ca', 'rotate')).out.trim().split('\n')).toHaveLength(2);
   expect(await command('ca', 'rotate')).toMatchObject({ status: 1 });
+});
+
+test('Envoys that adsum was not tried with, in `adsum proxies` and /v1/proxies with the reason', async () => {
+  const file = path.join(temporaryFolder(), 'mesh.yaml');
+  writeFileSync(file, MESH);
+  const adsum = await serveAdsum(file);
+  const client = new grpc.Client(adsum.grpc, grpc.credentials.createInsecure());
+  const connect = (id: string, version: [number, number, number]) => {
+    const call = rawCall(client, ADS.delta);
+    const status = new Promise<grpc.StatusObject>((ended) => call.on('status', ended));
+    call.on('data', () => {}).on('error', () => {});
+    call.write(
+      Buffer.from(
+        encode('envoy.service.discovery.v3.DeltaDiscoveryRequest', { node: { ...nodeOf(id, version), metadata: {} }, type_url: RESOURCE_TYPES.cluster }),
+      ),
+    );
+    return status;
+  };
+  const tooOld = 'Envoy 1.35.3 is too old: adsum was tried with 1.36 to 1.40, and an older one may ignore what protects a service';
+  expect(await connect('web-sidecar-proxy', [1, 35, 3])).toMatchObject({ code: grpc.status.INVALID_ARGUMENT, details: tooOld });
+  await connect('stranger', [1, 35, 3]);
+  void connect('api-sidecar-proxy', [1, 41, 0]);
+  await until(async () => ((await adsum.get('/v1/proxies/api-sidecar-proxy')).body as { state: string }).state === 'connected');
+
+  const { out } = await runAdsum(['proxies', '--admin-addr', adsum.admin]);
+  expect(out).toMatch(/^web-sidecar-proxy on vm-web: disconnected\n {2}REFUSED at \S+, 127\.0\.0\.1:\d+: Envoy 1\.35\.3 is too old: /);
+  expect(out).toMatch(/^stranger: disconnected\n {2}REFUSED at \S+, \S+: Envoy 1\.35\.3 is too old: /m);
+  expect(out).toMatch(/^ {2}Envoy 1\.41\.0 at .*\n {4}WARNING: Envoy 1\.41\.0 is newer than any that adsum was tried with \(1\.36 to 1\.40\)\n/m);
+  expect((await adsum.get('/v1/proxies/api-sidecar-proxy')).body).toMatchObject({
+    streams: [{ envoy_version: '1.41.0', warning: expect.stringContaining('newer than any') }],
+  });
+  client.close();
 });

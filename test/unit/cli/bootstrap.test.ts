@@ -95,11 +95,21 @@ test('an Envoy ended by a signal gives 128 and its number', async () => {
 
 test('an old Envoy, none, and something else are told apart', async () => {
   const run = (binary: string) => cli(['envoy', '-sidecar-for', 'web', ...NO_ADSUM, '-envoy-binary', binary]);
-  expect((await run(fakeEnvoy('1.32.9'))).stderr).toContain('is Envoy 1.32.9; adsum needs 1.33 or later');
+  expect(await run(fakeEnvoy('1.35.9'))).toMatchObject({
+    status: 1,
+    stderr: expect.stringContaining('Envoy 1.35.9 is too old: adsum was tried with 1.36 to 1.40'),
+  });
   expect((await run('/bin/true')).stderr).toContain('is not Envoy');
   expect((await run(path.join(folder, 'none'))).stderr).toContain('is not an executable file');
   expect((await cli(['envoy', '-sidecar-for', 'web', ...NO_ADSUM], { env: { PATH: path.join(folder, 'none') } })).stderr).toContain('no envoy on PATH');
   expect((await cli(['envoy', '-sidecar-for', 'web', '--', '--config-yaml=x'])).status).toBe(2);
+});
+
+test('an Envoy newer than any that was tried runs, with a warning', async () => {
+  const result = await cli(['envoy', '-sidecar-for', 'web', ...NO_ADSUM, '-envoy-binary', fakeEnvoy('1.41.0')]);
+  expect(result.status).toBe(0);
+  expect(result.stderr).toContain('warning: ');
+  expect(result.stderr).toContain('Envoy 1.41.0 is newer than any that adsum was tried with (1.36 to 1.40)');
 });
 
 test('what the user says of draining and hot restart is left alone', () => {

@@ -1,0 +1,43 @@
+import { untriedEnvoy } from '../envoy/tried-versions.ts';
+import type { Clock } from '../runtime/clock.ts';
+import type { Logger } from '../runtime/logger.ts';
+import type { ProxyDirectory } from '../server/proxy-directory.ts';
+import type { Admission, Refusal } from './admission.ts';
+import { Refusals } from './refusals.ts';
+
+/** Stands in front of everything else: an Envoy that is too old is turned away with the reason, one that is newer than any tried is named. */
+export class VersionGuard implements Admission {
+  readonly #logger: Logger;
+  readonly #refusals: Refusals;
+
+  constructor({ clock, logger }: { readonly clock: Clock; readonly logger: Logger }) {
+    this.#logger = logger;
+    this.#refusals = new Refusals(clock);
+  }
+
+  guard(inner: ProxyDirectory): ProxyDirectory {
+    return {
+      connect: (node, subscriber) => {
+        const { id, nodeName, peer, envoyVersion } = node;
+        const untried = envoyVersion && untriedEnvoy(envoyVersion);
+        const fields = { proxy: id, node: nodeName, peer, reason: untried?.reason };
+        if (untried && !untried.served) {
+          if (this.#refusals.add(node, untried.reason)) this.#logger.warn(fields, 'stream refused');
+          subscriber.end('INVALID_ARGUMENT', untried.reason);
+          return { close() {} };
+        }
+        if (untried) this.#logger.warn(fields, 'an Envoy that adsum was not tried with is served');
+        this.#refusals.forget(node);
+        return inner.connect(node, subscriber);
+      },
+    };
+  }
+
+  held(): [] {
+    return [];
+  }
+
+  refusals(): Refusal[] {
+    return this.#refusals.list();
+  }
+}
