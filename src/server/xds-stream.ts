@@ -4,7 +4,7 @@ import type { Clock } from '../runtime/clock.ts';
 import type { FairQueue } from '../runtime/fair-queue.ts';
 import type { Logger } from '../runtime/logger.ts';
 import type { XdsRequest } from '../xds/messages.ts';
-import { applyRequest, applySnapshot, nextResponse, openSession, type Session, sessionStatus } from '../xds/session.ts';
+import { Session } from '../xds/session.ts';
 import { readConnectedNode } from './connected-node.ts';
 import type { EncodedResources } from './encoded-resources.ts';
 import type { ConnectedNode, EndCode, ProxyDirectory, Subscriber } from './proxy-directory.ts';
@@ -42,10 +42,10 @@ export class XdsStream {
   readonly #transport: StreamTransport;
   readonly #context: StreamContext;
   readonly #connectedAt: number;
+  readonly #session: Session;
   readonly #unknownTypes = new Set<string>();
   readonly #loggedNacks = new Map<ResourceType, string>();
   readonly #turn = () => this.#contain(() => this.#takeTurn());
-  #session: Session;
   #node?: ConnectedNode;
   #connection?: { close(): void };
   #writing = false;
@@ -57,7 +57,7 @@ export class XdsStream {
     this.#transport = transport;
     this.#context = context;
     this.#connectedAt = context.clock.now();
-    this.#session = openSession(method.variant, context.noncePrefix);
+    this.#session = new Session(method.variant, context.noncePrefix);
   }
 
   /** Takes in one message of the client. */
@@ -73,9 +73,7 @@ export class XdsStream {
     if (!type) return;
     const { node: _node, typeUrl: _url, ...request } = message;
     const now = this.#context.clock.now();
-    const before = this.#session.types[type];
-    this.#session = applyRequest(this.#session, { ...request, type }, now);
-    if (this.#session.types[type] === before) return;
+    if (!this.#session.request({ ...request, type }, now)) return;
     this.#logNack(type);
     this.#schedule();
   }
@@ -113,8 +111,8 @@ export class XdsStream {
       ...(node.envoyVersion && { envoyVersion: node.envoyVersion }),
       variant: this.#method.variant,
       connectedAt: this.#connectedAt,
-      known: this.#session.snapshot !== undefined,
-      types: sessionStatus(this.#session),
+      known: this.#session.known,
+      types: this.#session.status(),
     };
   }
 
@@ -182,10 +180,7 @@ export class XdsStream {
   }
 
   #update(snapshot: Snapshot): void {
-    if (this.#closed) return;
-    const before = this.#session;
-    this.#session = applySnapshot(before, snapshot);
-    if (this.#session !== before) this.#schedule();
+    if (!this.#closed && this.#session.update(snapshot)) this.#schedule();
   }
 
   #schedule(): void {
@@ -195,8 +190,7 @@ export class XdsStream {
   #takeTurn(): void {
     if (this.#closed || this.#writing) return;
     const now = this.#context.clock.now();
-    const { session, response, wakeAt } = nextResponse(this.#session, now);
-    this.#session = session;
+    const { response, wakeAt } = this.#session.next(now);
     this.#cancelTimer();
     this.#cancelTimer = () => {};
     if (!response) {
@@ -214,7 +208,7 @@ export class XdsStream {
 
   /** One line for each distinct refusal; the same again (a bad listener in every full set) says nothing new. */
   #logNack(type: ResourceType): void {
-    const nack = this.#session.types[type]?.nacked;
+    const nack = this.#session.refusal(type);
     if (!nack) this.#loggedNacks.delete(type);
     else if (this.#loggedNacks.get(type) !== nack.error) {
       this.#loggedNacks.set(type, nack.error);

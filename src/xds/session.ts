@@ -1,36 +1,10 @@
-import type { CachedResource, ResourceType, Snapshot } from '../cache/resource.ts';
-import { applyDeltaRequest, deltaDifference, deltaRespond } from './delta.ts';
+import type { ResourcesByName, ResourceType, Snapshot } from '../cache/resource.ts';
+import { deltaRules } from './delta.ts';
 import type { Variant, XdsRequest, XdsResponse } from './messages.ts';
-import { applySotwRequest, sotwDifference, sotwForget, sotwRespond } from './sotw.ts';
-import type { TypeStatus } from './status.ts';
+import { sotwRules } from './sotw.ts';
+import type { Nack, TypeStatus } from './status.ts';
 import { isRootType, wants } from './subscription.ts';
-import { type Difference, isNothing, nothing, type Permit, type SentResponse, separate, statusOf, type TypeState } from './type-state.ts';
-
-/**
- * One xDS stream as a value: what its client asked for, what it was sent, what it should have.
- *
- * Responses are not queued. `nextResponse` makes the next one from the newest snapshot when the stream can take it,
- * so newer state replaces older by itself.
- *
- * Make before break. Changes go out in the order of ORDER, each type once the client has answered the types before it;
- * what is no longer wanted goes last, once the client has accepted everything that named it (see `removalReady`).
- * What the client asked for does not wait for answers, only for what has to be on the wire before it.
- */
-export interface Session {
-  readonly variant: Variant;
-  readonly timing: SessionTiming;
-  readonly noncePrefix: string;
-  readonly sentCount: number;
-  /** Undefined: nobody knows this proxy yet. */
-  readonly snapshot?: Snapshot;
-  readonly types: Readonly<Partial<Record<ResourceType, TypeState>>>;
-  /** Assignments of clusters that were sent while the client was not subscribed to them; it will ask. */
-  readonly expected: ReadonlySet<string>;
-  /** Until then listeners and routes wait for the client to ask for what is expected. */
-  readonly expectUntil: number;
-  /** Until then nothing is removed for want of someone naming it: the client has reconnected and is still telling what it has. */
-  readonly settlingUntil: number;
-}
+import { compareTouched, type Response, type Rules, separate, statusOf, type TypeState, touch, waitingSince } from './type-state.ts';
 
 export interface SessionTiming {
   /** How long a response may stay unanswered before others stop waiting for it. */
@@ -55,172 +29,229 @@ const NAMED_BY: Readonly<Record<ResourceType, readonly ResourceType[]>> = {
   route: ['listener'],
 };
 
-/** @param noncePrefix tells the nonces of this stream from those of others */
-export function openSession(variant: Variant, noncePrefix = '', timing: SessionTiming = defaultTiming): Session {
-  return { variant, timing, noncePrefix, sentCount: 0, types: {}, expected: new Set(), expectUntil: 0, settlingUntil: 0 };
-}
-
-/** Takes in the newest state of the proxy. */
-export function applySnapshot(session: Session, snapshot: Snapshot): Session {
-  return session.snapshot === snapshot ? session : { ...session, snapshot };
-}
-
-/** Takes in a request: a subscription, an acceptance, a refusal, or several of these at once. */
-export function applyRequest(session: Session, request: XdsRequest, now: number): Session {
-  const before = session.types[request.type];
-  const apply = session.variant === 'delta' ? applyDeltaRequest : applySotwRequest;
-  const state = apply(before, request, now);
-  const reconnected = !before && (request.initialVersions.size > 0 || request.version !== '');
-  const next = withType(session, state);
-  const settled = reconnected ? { ...next, settlingUntil: now + session.timing.settlingMs } : next;
-  return request.type === 'endpoint' ? meetExpected(settled) : settled;
-}
-
-/** Endpoints that the client asks for after their cluster changed are owed, even if it says that it has them. */
-function meetExpected(session: Session): Session {
-  const state = session.types.endpoint;
-  const met = state ? [...session.expected].filter((name) => wants(state.subscription, name)) : [];
-  if (!state || met.length === 0) return session;
-  const expected = new Set(session.expected);
-  for (const name of met) expected.delete(name);
-  return { ...withType(session, owe(state, met)), expected };
-}
-
 export interface Next {
-  readonly session: Session;
   readonly response?: XdsResponse;
   /** Without a response: when to ask again although nothing happened, because something waits and will not wait for ever. */
   readonly wakeAt?: number;
 }
 
-/** The next response this stream should see, if any. Call it again until there is none. */
-export function nextResponse(before: Session, now: number): Next {
-  const { snapshot } = before;
-  if (!snapshot) return { session: before };
-  const { session, differences } = compareAll(before, snapshot, now);
-  let current = session;
-  let unsent = false;
-  let open = false;
-  for (const type of ORDER) {
-    const state = current.types[type];
-    if (!state) continue;
-    if (type === 'listener' && expectsRequest(current, now)) open = true;
-    const difference = differences[type] ?? nothing;
-    const busy = isBusy(current, state, now);
-    const permit: Permit = {
-      asked: !unsent && !(busy && current.variant === 'sotw'),
-      changed: !open && !busy,
-      removed: !open && !busy && removalReady(current, differences, type, now),
-    };
-    const respond = current.variant === 'delta' ? deltaRespond : sotwRespond;
-    const stamp = { nonce: `${current.noncePrefix}${current.sentCount + 1}`, now };
-    const step = respond(state, snapshot[type], difference, permit, stamp);
-    if (step.state !== state) current = withType(current, step.state);
-    if (step.response)
-      return { session: afterSending({ ...current, sentCount: current.sentCount + 1 }, step.response, difference, now), response: step.response };
-    if (step.state === state && difference.asked.length + difference.changed.length > 0) unsent = true;
-    open ||= unsent || busy;
-  }
-  const wakeAt = nextDeadline(current, now);
-  return wakeAt === undefined ? { session: current } : { session: current, wakeAt };
-}
+/**
+ * One xDS stream: what its client asked for, what it was sent, what it should have. It knows no time and no transport; equal
+ * events give equal responses.
+ *
+ * A request costs what it names, a snapshot what the proxy has of the types that changed, a response what it carries: what
+ * differs is kept by name (`Pending`) and never searched for.
+ *
+ * Responses are not queued. `next` makes the next one from the newest snapshot when the stream can take it, so newer state
+ * replaces older by itself, and a client that reads slowly holds no memory.
+ *
+ * Make before break. Changes go out in the order of ORDER, each type once the client has answered the types before it;
+ * what is no longer wanted goes last, once the client has accepted everything that named it (see `#removalReady`).
+ * What the client asked for does not wait for answers, only for what has to be on the wire before it.
+ */
+export class Session {
+  readonly variant: Variant;
+  readonly #rules: Rules;
+  readonly #timing: SessionTiming;
+  readonly #noncePrefix: string;
+  readonly #types = new Map<ResourceType, TypeState>();
+  #sentCount = 0;
+  #snapshot: Snapshot | undefined;
+  /** Assignments of clusters that were sent while the client was not subscribed to them; it will ask. */
+  readonly #expected = new Set<string>();
+  /** Until then listeners and routes wait for the client to ask for what is expected. */
+  #expectUntil = 0;
+  /** Until then nothing is removed for want of someone naming it: the client has reconnected and is still telling what it has. */
+  #settlingUntil = 0;
 
-/** Each type against what it should be; a type that was found settled with this very map is not looked at again. */
-function compareAll(session: Session, snapshot: Snapshot, now: number): { session: Session; differences: Differences } {
-  let current = session;
-  const differences: Partial<Record<ResourceType, Difference>> = {};
-  for (const type of ORDER) {
-    const before = current.types[type];
-    const ready = before && separate(before, now);
-    if (!ready || ready.settledWith === snapshot[type]) continue;
-    const resources = snapshot[type];
-    const state = session.variant === 'sotw' ? sotwForget(ready, resources) : ready;
-    const difference = session.variant === 'delta' ? deltaDifference(state, resources) : sotwDifference(state, resources);
-    const settled = isNothing(difference) && !owesAnswer(session, state);
-    if (settled) current = withType(current, { ...state, settledWith: resources });
-    else {
-      differences[type] = difference;
-      if (state !== before) current = withType(current, state);
+  /** @param noncePrefix tells the nonces of this stream from those of others */
+  constructor(variant: Variant, noncePrefix = '', timing: SessionTiming = defaultTiming) {
+    this.variant = variant;
+    this.#rules = variant === 'delta' ? deltaRules : sotwRules;
+    this.#noncePrefix = noncePrefix;
+    this.#timing = timing;
+  }
+
+  /** Responses made so far. */
+  get sentCount(): number {
+    return this.#sentCount;
+  }
+
+  /** Names looked at so far, of all types: what this stream has cost, counted and not timed. */
+  get work(): number {
+    return sum(this.#types.values(), ({ work }) => work);
+  }
+
+  /** Names that are kept because the client said them: its subscriptions, and what it brought from an earlier stream. */
+  get names(): number {
+    return sum(this.#types.values(), ({ subscription, brought }) => subscription.names.size + brought);
+  }
+
+  /** False: nobody knows this proxy yet. */
+  get known(): boolean {
+    return this.#snapshot !== undefined;
+  }
+
+  /** Takes in the newest state of the proxy. False: it is the one it has. */
+  update(snapshot: Snapshot): boolean {
+    if (this.#snapshot === snapshot) return false;
+    this.#snapshot = snapshot;
+    return true;
+  }
+
+  /** Takes in a request: a subscription, an acceptance, a refusal, or several of these at once. False: it changed nothing. */
+  request(request: XdsRequest, now: number): boolean {
+    const { type } = request;
+    const state = this.#types.get(type);
+    if (state) {
+      if (!this.#rules.apply(state, request, now)) return false;
+    } else {
+      this.#types.set(type, this.#rules.open(request));
+      if (request.initialVersions.size > 0 || request.version !== '') this.#settlingUntil = now + this.#timing.settlingMs;
+    }
+    if (type === 'endpoint') this.#meetExpected(request);
+    return true;
+  }
+
+  /** The refusal that stands for a type. */
+  refusal(type: ResourceType): Nack | undefined {
+    const nacked = this.#types.get(type)?.nacked;
+    return nacked && { ...nacked, resources: [...nacked.resources] };
+  }
+
+  /** The next response this stream should see, if any. Call it again until there is none. */
+  next(now: number): Next {
+    if (!this.#snapshot) return {};
+    const snapshot = this.#snapshot;
+    let unsent = false;
+    let open = false;
+    for (const type of ORDER) {
+      const state = this.#compared(type, snapshot, now);
+      if (!state) continue;
+      if (type === 'listener' && this.#expectsRequest(now)) open = true;
+      const busy = this.#isBusy(state, now);
+      const permit = {
+        asked: !unsent && !(busy && this.variant === 'sotw'),
+        changed: !open && !busy,
+        removed: !open && !busy && state.pending.removed.size > 0 && this.#removalReady(snapshot, type, now),
+      };
+      const { asked, changed } = state.pending;
+      const response = this.#rules.respond(state, snapshot[type], permit, { nonce: `${this.#noncePrefix}${this.#sentCount + 1}`, now });
+      if (response) {
+        this.#sentCount++;
+        this.#afterSending(response, now);
+        return { response: response.message };
+      }
+      if (asked.size + changed.size > 0) unsent = true;
+      open ||= unsent || busy;
+    }
+    const wakeAt = this.#nextDeadline(now);
+    return wakeAt === undefined ? {} : { wakeAt };
+  }
+
+  /** For operators: every type the client asked for, in the order they are sent. */
+  status(): TypeStatus[] {
+    return ORDER.flatMap((type) => {
+      const state = this.#types.get(type);
+      return state ? [statusOf(state, !this.#snapshot || state.resources !== this.#snapshot[type] || !this.#isSettled(state))] : [];
+    });
+  }
+
+  /** The state of a type once it has been compared with what it should be. */
+  #compared(type: ResourceType, snapshot: Snapshot, now: number): TypeState | undefined {
+    const state = this.#types.get(type);
+    if (!state) return undefined;
+    separate(state, now);
+    if (type === 'cluster' && state.resources !== snapshot.cluster) this.#dropExpected(snapshot.cluster);
+    compareTouched(this.#rules, state, snapshot[type]);
+    return state;
+  }
+
+  #isSettled(state: TypeState): boolean {
+    const owesAnswer = state.answerOwed && (this.variant === 'delta' || isRootType(state.type));
+    return state.touched.size === 0 && state.pending.size === 0 && !owesAnswer;
+  }
+
+  /** A response is on its way and its answer still worth waiting for. */
+  #isBusy(state: TypeState, now: number): boolean {
+    const since = waitingSince(state);
+    return since !== undefined && now < since + this.#timing.answerMs;
+  }
+
+  /**
+   * Whether resources of a type may be removed: the client holds no older form of anything that could still name them.
+   * A type it refused keeps its old form alive, and with it what that names; nobody is served worse by a removal that waits.
+   */
+  #removalReady(snapshot: Snapshot, type: ResourceType, now: number): boolean {
+    return NAMED_BY[type].every((parent) => {
+      const state = this.#compared(parent, snapshot, now);
+      if (!state) return now >= this.#settlingUntil;
+      return this.#isSettled(state) && !this.#isBusy(state, now) && !state.nacked;
+    });
+  }
+
+  /** Envoy warms a new or changed cluster until its endpoints arrive, even if it has them: they go again, or will be asked for. */
+  #afterSending({ message, fresh }: Response, now: number): void {
+    if (message.type !== 'cluster') return;
+    const endpoint = this.#types.get('endpoint');
+    let expected = false;
+    for (const { endpoints } of fresh) {
+      if (endpoints === undefined) continue;
+      if (endpoint && wants(endpoint.subscription, endpoints)) oweAgain(endpoint, endpoints);
+      else {
+        this.#expected.add(endpoints);
+        expected = true;
+      }
+    }
+    if (endpoint && expected) this.#expectUntil = now + this.#timing.expectMs;
+  }
+
+  /** Endpoints that the client asks for after their cluster changed are owed, even if it says that it has them. */
+  #meetExpected({ subscribe }: XdsRequest): void {
+    const state = this.#types.get('endpoint');
+    if (!state || this.#expected.size === 0) return;
+    for (const name of state.subscription.wildcard ? [...this.#expected] : subscribe) {
+      if (wants(state.subscription, name) && this.#expected.delete(name)) oweAgain(state, name);
     }
   }
-  return { session: current, differences };
+
+  /** Nobody asks for the endpoints of a cluster that is gone. */
+  #dropExpected(clusters: ResourcesByName): void {
+    if (this.#expected.size === 0) return;
+    const left = new Set(Array.from(clusters.values(), ({ endpoints }) => endpoints));
+    for (const name of this.#expected) if (!left.has(name)) this.#expected.delete(name);
+  }
+
+  /** A client that refused its clusters will not ask for the endpoints of all of them. */
+  #expectsRequest(now: number): boolean {
+    return this.#expected.size > 0 && now < this.#expectUntil && !this.#types.get('cluster')?.nacked;
+  }
+
+  #nextDeadline(now: number): number | undefined {
+    let next = Number.POSITIVE_INFINITY;
+    const consider = (at: number | undefined) => {
+      if (at !== undefined && at > now && at < next) next = at;
+    };
+    for (const state of this.#types.values()) {
+      const since = waitingSince(state);
+      consider(since === undefined ? undefined : since + this.#timing.answerMs);
+      consider(state.suspects?.readyAt);
+    }
+    consider(this.#expectUntil);
+    consider(this.#settlingUntil);
+    return next === Number.POSITIVE_INFINITY ? undefined : next;
+  }
 }
 
-type Differences = Readonly<Partial<Record<ResourceType, Difference>>>;
-
-function owesAnswer(session: Session, state: TypeState): boolean {
-  return state.answerOwed && (session.variant === 'delta' || isRootType(state.type));
+/** Names the client has had an answer for are sent again; names without one will be sent anyway. */
+function oweAgain(state: TypeState, name: string): void {
+  if (!state.held.has(name)) return;
+  state.owed.add(name);
+  touch(state, name);
 }
 
-/** A response is on its way and its answer still worth waiting for. */
-function isBusy(session: Session, state: TypeState, now: number): boolean {
-  return state.unanswered.some((sent) => isFresh(session, sent, now));
-}
-
-function isFresh(session: Session, sent: SentResponse, now: number): boolean {
-  return now < sent.at + session.timing.answerMs;
-}
-
-/**
- * Whether resources of a type may be removed: the client holds no older form of anything that could still name them.
- * A type it refused keeps its old form alive, and with it what that names; nobody is served worse by a removal that waits.
- */
-function removalReady(session: Session, differences: Differences, type: ResourceType, now: number): boolean {
-  return NAMED_BY[type].every((parent) => {
-    const state = session.types[parent];
-    if (!state) return now >= session.settlingUntil;
-    return differences[parent] === undefined && !isBusy(session, state, now) && !state.nacked;
-  });
-}
-
-/** Envoy warms a new or changed cluster until its endpoints arrive, even if it has them: they go again, or are expected to be asked for. */
-function afterSending(session: Session, response: XdsResponse, difference: Difference, now: number): Session {
-  if (response.type !== 'cluster') return session;
-  const sent = new Set(response.resources);
-  const fresh = [...difference.asked, ...difference.changed].filter((cluster) => sent.has(cluster));
-  const names = new Set(endpointNames(fresh));
-  if (names.size === 0) return session;
-  const endpoint = session.types.endpoint;
-  const again = [...names].filter((name) => endpoint && wants(endpoint.subscription, name));
-  for (const name of again) names.delete(name);
-  const stillThere = new Set(endpointNames(session.snapshot?.cluster.values() ?? []));
-  const expected = new Set([...[...session.expected].filter((name) => stillThere.has(name)), ...names]);
-  const expectUntil = endpoint && names.size > 0 ? now + session.timing.expectMs : session.expectUntil;
-  const next = { ...session, expected, expectUntil };
-  return endpoint ? withType(next, owe(endpoint, again)) : next;
-}
-
-function endpointNames(clusters: Iterable<CachedResource>): string[] {
-  return Array.from(clusters, (cluster) => cluster.endpoints).filter((name) => name !== undefined);
-}
-
-/** A client that refused its clusters will not ask for the endpoints of all of them. */
-function expectsRequest(session: Session, now: number): boolean {
-  return session.expected.size > 0 && now < session.expectUntil && !session.types.cluster?.nacked;
-}
-
-/** Names the client has had an answer for are sent again; the others are under way as they are. */
-function owe(state: TypeState, names: readonly string[]): TypeState {
-  const had = names.filter((name) => state.held.has(name));
-  return had.length === 0 ? state : { ...state, owed: new Set([...state.owed, ...had]), settledWith: undefined };
-}
-
-function nextDeadline(session: Session, now: number): number | undefined {
-  const deadlines = ORDER.flatMap((type) => session.types[type]?.unanswered ?? []).map((sent) => sent.at + session.timing.answerMs);
-  const suspects = ORDER.map((type) => session.types[type]?.suspects?.readyAt ?? 0);
-  const later = [...deadlines, ...suspects, session.expectUntil, session.settlingUntil].filter((at) => at > now);
-  return later.length > 0 ? Math.min(...later) : undefined;
-}
-
-function withType(session: Session, state: TypeState): Session {
-  return { ...session, types: { ...session.types, [state.type]: state } };
-}
-
-/** For operators: every type the client asked for, in the order they are sent. */
-export function sessionStatus(session: Session): TypeStatus[] {
-  return ORDER.flatMap((type) => {
-    const state = session.types[type];
-    if (!state) return [];
-    return [statusOf(state, session.snapshot === undefined || state.settledWith !== session.snapshot[type])];
-  });
+function sum<Item>(items: Iterable<Item>, of: (item: Item) => number): number {
+  let total = 0;
+  for (const item of items) total += of(item);
+  return total;
 }

@@ -1,6 +1,6 @@
 import type { ResourceType } from '../../src/cache/resource.ts';
 import type { Variant, XdsRequest } from '../../src/xds/messages.ts';
-import { applyRequest, applySnapshot, nextResponse, openSession, type Session } from '../../src/xds/session.ts';
+import { Session } from '../../src/xds/session.ts';
 import { read } from '../protocol/bare-wire.ts';
 import type { Got } from '../protocol/wire.ts';
 import { type State, snapshotMaker } from '../protocol/world.ts';
@@ -50,7 +50,7 @@ export class ModelEnvoy {
   constructor(variant: Variant, strict: boolean) {
     this.#variant = variant;
     this.#strict = strict;
-    this.#session = openSession(variant, '0-');
+    this.#session = new Session(variant, '0-');
     this.#referee = new Referee(variant);
     this.#start();
   }
@@ -59,7 +59,7 @@ export class ModelEnvoy {
     switch (step.op) {
       case 'world':
         this.#world = step.state;
-        this.#session = applySnapshot(this.#session, this.#snapshot(step.state));
+        this.#session.update(this.#snapshot(step.state));
         this.#referee.world(step.state);
         return;
       case 'write':
@@ -89,7 +89,7 @@ export class ModelEnvoy {
   settle(): void {
     for (let round = 0; round < 200; round++) {
       if (this.#deliverAll()) continue;
-      const { wakeAt } = nextResponse(this.#session, this.#now);
+      const { wakeAt } = this.#session.next(this.#now);
       if (wakeAt === undefined) return;
       this.#now = wakeAt;
     }
@@ -113,10 +113,10 @@ export class ModelEnvoy {
     this.#toServer = [];
     this.#toClient = [];
     this.#nonces.clear();
-    this.#session = openSession(this.#variant, `${++this.#streams}-`);
+    this.#session = new Session(this.#variant, `${++this.#streams}-`);
     this.#referee = new Referee(this.#variant);
     this.#referee.world(this.#world);
-    this.#session = applySnapshot(this.#session, this.#snapshot(this.#world));
+    this.#session.update(this.#snapshot(this.#world));
     for (const [type, names] of [...this.#subscribed]) this.#first(type, [...names]);
   }
 
@@ -137,12 +137,11 @@ export class ModelEnvoy {
 
   #deliver(request: XdsRequest): void {
     this.#referee.request(request, this.#session);
-    this.#session = applyRequest(this.#session, request, this.#now);
+    this.#session.request(request, this.#now);
   }
 
   #write(): boolean {
-    const { session, response } = nextResponse(this.#session, this.#now);
-    this.#session = session;
+    const { response } = this.#session.next(this.#now);
     if (!response) return false;
     const endpoints = response.resources.map((resource) => resource.endpoints).filter((name) => name !== undefined);
     const got = read(response);
@@ -251,7 +250,7 @@ class Referee {
       if (first) for (const [name, version] of initialVersions) told.set(name, version);
       for (const name of unsubscribe) told.delete(name);
       for (const name of subscribe) asked.add(name);
-    } else if (!isRoot(type) && (nonce === '' || nonce === session.types[type]?.sent?.nonce)) {
+    } else if (!isRoot(type) && (nonce === '' || nonce === session.status().find((one) => one.type === type)?.sent?.nonce)) {
       for (const name of told.keys()) if (!subscribe.includes(name)) told.delete(name);
     }
   }

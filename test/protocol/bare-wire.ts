@@ -1,7 +1,7 @@
 import type { CachedResource, Snapshot } from '../../src/cache/resource.ts';
 import { decode } from '../../src/proto/codec.ts';
 import type { Variant, XdsResponse } from '../../src/xds/messages.ts';
-import { applyRequest, applySnapshot, nextResponse, openSession, type Session, sessionStatus } from '../../src/xds/session.ts';
+import { Session } from '../../src/xds/session.ts';
 import type { Got, Wire, WireStream } from './wire.ts';
 import { messageName, tagOf } from './world.ts';
 
@@ -11,18 +11,17 @@ export function bareWire(): Wire {
   let snapshot: Snapshot | undefined;
   const streams: { publish(snapshot: Snapshot): void; pump(): void }[] = [];
   const open = (variant: Variant): WireStream => {
-    let session: Session = openSession(variant, `${streams.length}-`);
+    const session = new Session(variant, `${streams.length}-`);
     const arrived: Got[] = [];
     const pump = () => {
       for (;;) {
-        const next = nextResponse(session, now);
-        session = next.session;
-        if (!next.response) return;
-        arrived.push(read(next.response));
+        const { response } = session.next(now);
+        if (!response) return;
+        arrived.push(read(response));
       }
     };
     const publish = (published: Snapshot) => {
-      session = applySnapshot(session, published);
+      session.update(published);
       pump();
     };
     streams.push({ publish, pump });
@@ -38,11 +37,11 @@ export function bareWire(): Wire {
           nonce: nonce ?? '',
           ...(error !== undefined && { error }),
         };
-        session = applyRequest(session, request, now);
+        session.request(request, now);
         pump();
       },
       drain: async () => arrived.splice(0),
-      status: () => sessionStatus(session),
+      status: () => session.status(),
     };
   };
   return {
