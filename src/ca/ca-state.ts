@@ -3,6 +3,7 @@ import { chmodSync, mkdirSync, statSync } from 'node:fs';
 import path from 'node:path';
 import { z } from 'zod';
 import { writeDurably } from '../runtime/durable-file.ts';
+import { fileObstacle } from '../runtime/file-obstacle.ts';
 import { readRegularText } from '../runtime/regular-file.ts';
 import { CaError } from './ca-error.ts';
 import { issuableTrustDomainId } from './spiffe-id.ts';
@@ -49,9 +50,12 @@ export function readCaState(dir: string): CaState | undefined {
     // Keys that others could read are tightened, not trusted less: whoever opened it up did so before now.
     if ((statSync(file).mode & 0o077) !== 0) chmodSync(file, 0o600);
   } catch (error) {
-    const { code, message } = error as NodeJS.ErrnoException;
-    if (code === 'ENOENT') return undefined;
-    throw new CaError('ca-state-unreadable', `cannot read the CA's keys: ${message}`, { file, hint: 'run as the owner of the file', cause: error });
+    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return undefined;
+    throw new CaError('ca-state-unreadable', `cannot read the CA's keys: ${fileObstacle(file, 'read', error).reason}`, {
+      file,
+      hint: 'run as the owner of the file',
+      cause: error,
+    });
   }
   let parsed: unknown;
   try {

@@ -3,7 +3,7 @@ import { isIP } from 'node:net';
 import { networkInterfaces } from 'node:os';
 import { type Command, Option } from 'commander';
 import type { BootstrapInput } from '../envoy/bootstrap.ts';
-import { readRegularText } from '../runtime/regular-file.ts';
+import { readNamedFile } from '../runtime/named-file.ts';
 import { type AdminClient, AdminRefusal, addAdminAddr, adminClientFor } from './admin-client.ts';
 import { CliError, UsageError } from './cli-error.ts';
 import type { CliIo } from './cli-io.ts';
@@ -13,7 +13,8 @@ import { isLoopbackHost, parseHostPort } from './host-port.ts';
 const SIDECAR_SUFFIX = '-sidecar-proxy';
 /** Envoy starts with a warning when it has no limit; this one is out of reach of one host's ordinary traffic, yet bounds memory. */
 const DEFAULT_MAX_CONNECTIONS = '100000';
-const LOOK_UP_TIMEOUT_MS = 1_000;
+/** Only against an adsum that hangs; one that does not run refuses at once. A busy one may take a while to answer. */
+const LOOK_UP_TIMEOUT_MS = 10_000;
 
 interface BootstrapFlags {
   readonly sidecarFor?: string;
@@ -106,12 +107,7 @@ function parseCount(text: string): number {
 
 /** The certificates travel inside the bootstrap, so the file need not be readable for Envoy's user. */
 function readCa(file: string): string {
-  let pem: string;
-  try {
-    pem = readRegularText(file);
-  } catch (error) {
-    throw new CliError(`--tls-ca ${file} cannot be read: ${error instanceof Error ? error.message : String(error)}`, { cause: error });
-  }
+  const pem = readNamedFile(file, '--tls-ca');
   const certificates = pem.match(/-----BEGIN CERTIFICATE-----[\s\S]+?-----END CERTIFICATE-----/g) ?? [];
   if (certificates.length === 0) throw new CliError(`--tls-ca ${file} holds no PEM certificate`);
   for (const certificate of certificates) {

@@ -7,7 +7,7 @@ import { buildBootstrap } from '../envoy/bootstrap.ts';
 import { addBootstrapOptions, bootstrapInput } from './bootstrap-options.ts';
 import { CliError, UsageError } from './cli-error.ts';
 import type { CliIo } from './cli-io.ts';
-import { checkEnvoyVersion, findEnvoy } from './envoy-binary.ts';
+import { findEnvoy, unusable } from './envoy-binary.ts';
 
 /**
  * How long Envoy lets connections of changed filter chains live. Its own default of 600 s keeps a connection that an intention
@@ -40,8 +40,7 @@ export function registerEnvoy(program: Command, io: CliIo): void {
     const surplus = io.afterDashes.find((arg) => hasFlag([arg], CONFIG_FLAGS));
     if (surplus) throw new UsageError(`${surplus} cannot be given: adsum writes the configuration`);
     const input = await bootstrapInput(command, io);
-    const binary = findEnvoy(flags.envoyBinary, io.env);
-    const untried = await checkEnvoyVersion(binary, io.signal);
+    const { binary, untried } = await findEnvoy(flags.envoyBinary, io.env, io.signal);
     if (untried) io.err(`adsum: warning: ${untried}\n`);
     io.exitWith(await runEnvoy(binary, JSON.stringify(buildBootstrap(input)), envoyArgs(io.afterDashes)));
   });
@@ -81,7 +80,7 @@ async function runEnvoy(binary: string, bootstrap: string, args: readonly string
   for (const signal of FORWARDED) process.on(signal, forward);
   try {
     return await new Promise<number>((resolve, reject) => {
-      child.once('error', (error) => reject(new CliError(`${binary} cannot be run: ${error.message}`, { cause: error })));
+      child.once('error', (error) => reject(unusable(binary, error)));
       child.once('exit', (status, signal) => resolve(signal ? 128 + constants.signals[signal] : (status ?? 1)));
     });
   } finally {
@@ -94,12 +93,21 @@ async function runEnvoy(binary: string, bootstrap: string, args: readonly string
  * it and nothing is left behind, however this ends. Envoy takes configuration from /dev/fd for this purpose.
  */
 function openNameless(content: string): number {
-  const folder = mkdtempSync(path.join(tmpdir(), 'adsum-'));
+  const place = tmpdir();
   try {
-    const fd = openSync(path.join(folder, 'bootstrap.json'), 'wx+', 0o600);
-    writeSync(fd, content, 0);
-    return fd;
-  } finally {
-    rmSync(folder, { recursive: true });
+    const folder = mkdtempSync(path.join(place, 'adsum-'));
+    try {
+      const fd = openSync(path.join(folder, 'bootstrap.json'), 'wx+', 0o600);
+      writeSync(fd, content, 0);
+      return fd;
+    } finally {
+      rmSync(folder, { recursive: true });
+    }
+  } catch (error) {
+    throw new CliError(`the bootstrap cannot be handed to Envoy by way of ${place}: ${error instanceof Error ? error.message : String(error)}`, {
+      code: 'bootstrap-not-written',
+      hint: 'name a folder that this user may write to in TMPDIR',
+      cause: error,
+    });
   }
 }

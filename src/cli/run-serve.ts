@@ -6,7 +6,7 @@ import { formatProblem } from '../mesh/problem.ts';
 import { systemClock } from '../runtime/clock.ts';
 import { LockHeldError } from '../runtime/lock-file.ts';
 import { createMetrics } from '../runtime/metrics.ts';
-import { readRegularText } from '../runtime/regular-file.ts';
+import { readNamedFile } from '../runtime/named-file.ts';
 import { StateError } from '../runtime/state-error.ts';
 import { ConsulTargetError, resolveConsulTarget } from '../sources/consul/consul-target.ts';
 import { CliError, UsageError } from './cli-error.ts';
@@ -83,14 +83,7 @@ function resolveSource(options: ServeOptions, io: CliIo): MeshSource {
 function readTls({ tlsCert, tlsKey }: ServeOptions): { cert: string; key: string } | undefined {
   if (!tlsCert && !tlsKey) return undefined;
   if (!tlsCert || !tlsKey) throw new UsageError('--tls-cert and --tls-key go together');
-  const read = (file: string, flag: string) => {
-    try {
-      return readRegularText(file);
-    } catch (error) {
-      throw new CliError(`${flag} ${file} cannot be read: ${error instanceof Error ? error.message : String(error)}`);
-    }
-  };
-  return { cert: read(tlsCert, '--tls-cert'), key: read(tlsKey, '--tls-key') };
+  return { cert: readNamedFile(tlsCert, '--tls-cert'), key: readNamedFile(tlsKey, '--tls-key') };
 }
 
 /** Expected reasons for not starting, as one clear error each. */

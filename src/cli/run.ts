@@ -1,4 +1,5 @@
 import { CommanderError } from 'commander';
+import { FileError } from '../runtime/named-file.ts';
 import { CliError } from './cli-error.ts';
 import type { CliIo } from './cli-io.ts';
 import { buildProgram, type RegisterCommand } from './program.ts';
@@ -35,9 +36,9 @@ export async function runCli(args: readonly string[], processIo: ProcessIo, comm
 function statusOf(error: unknown, io: CliIo): ExitStatus {
   // Commander has printed its own message; it uses 1 for wrong usage and 0 for help that was asked for.
   if (error instanceof CommanderError) return error.exitCode === 0 ? 0 : 2;
-  if (error instanceof CliError) {
-    io.err(`adsum: ${error.message}\n${error.hint ? `${error.hint}\n` : ''}`);
-    return error.exitStatus;
+  if (error instanceof CliError || error instanceof FileError) {
+    io.err(`adsum: ${error.code ? `${error.code}: ` : ''}${error.message}\n${error.hint ? `${error.hint}\n` : ''}`);
+    return error instanceof CliError ? error.exitStatus : 1;
   }
   if (io.signal.aborted) {
     io.err('adsum: interrupted\n');

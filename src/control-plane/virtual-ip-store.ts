@@ -3,6 +3,7 @@ import { z } from 'zod';
 import type { Mesh } from '../mesh/mesh.ts';
 import type { Problem } from '../mesh/problem.ts';
 import { writeDurably } from '../runtime/durable-file.ts';
+import { fileObstacle } from '../runtime/file-obstacle.ts';
 import { readRegularText } from '../runtime/regular-file.ts';
 import { StateError } from '../runtime/state-error.ts';
 import { allocateVirtualIps, NO_VIRTUAL_IPS, namesNeedingVirtualIp, type VirtualIpState } from '../topology/virtual-ips.ts';
@@ -58,7 +59,7 @@ function load(file: string): VirtualIpState {
     text = readRegularText(file);
   } catch (error) {
     if ((error as NodeJS.ErrnoException).code === 'ENOENT') return NO_VIRTUAL_IPS;
-    throw new StateError(file, `cannot be read: ${error instanceof Error ? error.message : String(error)}`);
+    throw new StateError(file, `cannot be read: ${fileObstacle(file, 'read', error).reason}`, 'run as the owner of the file');
   }
   try {
     return schema.parse(JSON.parse(text));

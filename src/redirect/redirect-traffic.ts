@@ -40,16 +40,26 @@ export function undoRedirect(host: Host): Report {
   return report;
 }
 
-/** The input both restores would get, and changes nothing. Without the right to read the tables they count as empty. */
+/** The input both restores would get, and changes nothing. Where the tables cannot be read they count as empty. */
 export function planRedirect(config: RedirectConfig | 'undo', host: Host): string {
   const parts = (['ipv4', 'ipv6'] as const).map((family) => {
     if (family === 'ipv6' && config !== 'undo' && !hasIpv6(host)) return '# no IPv6 in this network namespace\n';
-    const present = readRules(host, family);
+    const present = readForPlan(host, family);
     const input = buildTransition('failed' in present ? {} : present, config === 'undo' ? {} : { nat: buildRedirectRules(config, family) });
     const unread = 'failed' in present ? `# what is there cannot be read (${present.failed}); this is for empty tables\n` : '';
     return `${unread}# ${restoreCommand(family)}\n${input || '# nothing to do\n'}`;
   });
   return parts.join('');
+}
+
+/** A plan may be made on another machine than the one it is for: without iptables here it is as good. */
+function readForPlan(host: Host, family: Family): ReturnType<typeof readRules> {
+  try {
+    return readRules(host, family);
+  } catch (error) {
+    if (error instanceof RedirectError) return { failed: [error.message, error.hint].filter(Boolean).join(': ') };
+    throw error;
+  }
 }
 
 function installIpv6(config: RedirectConfig, host: Host): string {

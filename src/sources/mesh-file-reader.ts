@@ -1,6 +1,7 @@
 import { readdirSync, realpathSync, statSync } from 'node:fs';
 import path from 'node:path';
 import type { Problem } from '../mesh/problem.ts';
+import { fileObstacle } from '../runtime/file-obstacle.ts';
 import { readRegularFile, UnfitFileError } from '../runtime/regular-file.ts';
 import type { MeshFile } from './mesh-file.ts';
 
@@ -72,7 +73,7 @@ function readOne(file: string, within: string | undefined): Read {
   } catch (error) {
     if (error instanceof UnfitFileError) return { problem: unreadable(file, error.message, 'keep only mesh files there') };
     if (error instanceof TypeError) return { problem: unreadable(file, 'not UTF-8 text', 'save it as UTF-8') };
-    return { problem: unreadable(file, reasonOf(error), 'check that it exists and may be read') };
+    return { problem: obstructed(file, error) };
   }
 }
 
@@ -83,7 +84,7 @@ function signatureOf(file: string): { readonly signature: string; readonly writt
     const renamedIntoPlace = ctimeNs > mtimeNs;
     return { signature: `${dev}/${ino}/${size}/${mtimeNs}/${ctimeNs}`, ...(renamedIntoPlace ? {} : { writtenAtMs: Number(mtimeNs) / 1e6 }) };
   } catch (error) {
-    return { signature: reasonOf(error) };
+    return { signature: (error as NodeJS.ErrnoException).code ?? String(error) };
   }
 }
 
@@ -95,7 +96,7 @@ function filesOf(given: string, problems: Problem[]): Found[] {
     within = realpathSync(given);
     names = readdirSync(given).filter(isMeshFileName).sort();
   } catch (error) {
-    problems.push(unreadable(given, reasonOf(error), 'check the path after --mesh'));
+    problems.push(obstructed(given, error));
     return [];
   }
   const files = names.map((name) => path.join(given, name)).filter((file) => !isFolder(file));
@@ -136,15 +137,7 @@ function unreadable(file: string, reason: string, hint: string): Problem {
   return { code: 'unreadable-file', severity: 'error', message: `cannot be read: ${reason}`, place: { file }, hint };
 }
 
-function reasonOf(error: unknown): string {
-  const code = (error as NodeJS.ErrnoException).code;
-  return REASONS[code ?? ''] ?? code ?? String(error);
+function obstructed(file: string, error: unknown): Problem {
+  const { reason, hint } = fileObstacle(file, 'read', error);
+  return unreadable(file, reason, hint);
 }
-
-const REASONS: Readonly<Record<string, string>> = {
-  ENOENT: 'no such file or folder',
-  EACCES: 'permission denied',
-  EISDIR: 'it is a folder',
-  ENOTDIR: 'a part of its path is not a folder',
-  ELOOP: 'its links go in circles',
-};

@@ -58,7 +58,7 @@ describe.skipIf(reason)(`sidecars of adsum and of Consul side by side${reason ? 
         const answer = await askThrough(caller);
         if (!holds(answer)) throw new Error(`${caller} got ${answer}`);
       },
-      { everyMs: 5, deadlineMs: 40_000 },
+      { everyMs: 5 },
     );
     return Math.round(performance.now() - began);
   };
@@ -150,7 +150,7 @@ describe.skipIf(reason)(`sidecars of adsum and of Consul side by side${reason ? 
             if (serials.every((serial) => leaves.get(name)?.includes(serial))) throw new Error(`${name} still has its old leaf`);
           }
         },
-        { deadlineMs: 90_000, everyMs: 50 },
+        { everyMs: 50 },
       );
     const file = path.join(folder, 'ca.json');
     writeFileSync(file, JSON.stringify({ Provider: 'consul', Config: { LeafCertTTL: '72h', PrivateKeyType: 'ec', PrivateKeyBits: 384 } }));

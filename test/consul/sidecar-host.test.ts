@@ -89,7 +89,7 @@ describe.skipIf(reason)(`a sidecar's host, with ACLs${reason ? ` (${reason})` : 
   it('its own token: configured by `adsum envoy`, and traffic flows', async () => {
     startSidecar('api', 19_000, tokens.api);
     startSidecar('web', 19_001, tokens.web);
-    await eventually(async () => expect((await app.http({ host: '127.0.0.1', port: 5_000 })).status, adsum.output).toBe(200), { deadlineMs: 60_000 });
+    await eventually(async () => expect((await app.http({ host: '127.0.0.1', port: 5_000 })).status, adsum.output).toBe(200));
     expect((await statusOf('web-sidecar-proxy'))?.state).toBe('connected');
     expect((await dynamic(19_001)).map(([name]) => name)).toEqual(expect.arrayContaining(['dynamic_listeners', 'dynamic_active_clusters']));
   });
@@ -102,7 +102,7 @@ describe.skipIf(reason)(`a sidecar's host, with ACLs${reason ? ` (${reason})` : 
     "%s: refused in Envoy's log, adsum's log and `adsum proxies`, and given nothing",
     async (_, adminPort, token, words) => {
       const envoy = startSidecar('api', adminPort, token());
-      await eventually(() => expect(envoy.output).toMatch(words), { deadlineMs: 30_000 });
+      await eventually(() => expect(envoy.output).toMatch(words));
       expect(envoy.output).toMatch(/DeltaAggregatedResources gRPC config stream to \S+ closed: 7, /);
       expect(adsum.output).toMatch(words);
       const status = await statusOf('api-sidecar-proxy');

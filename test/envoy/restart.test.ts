@@ -18,12 +18,9 @@ describeLab('a control plane that ends and comes back, under constant traffic', 
   const leaves = () => Promise.all(hosts.map(async (name) => Object.values((await shop.host(name).sidecar?.stats('ssl_context_update_by_sds$')) ?? {})));
   // Envoy waits up to half a minute before it tries again.
   const reconnected = () =>
-    eventually(
-      async () => {
-        for (const name of hosts) expect(await shop.host(name).sidecar?.stat('control_plane.connected_state'), name).toBe(1);
-      },
-      { deadlineMs: 90_000 },
-    );
+    eventually(async () => {
+      for (const name of hosts) expect(await shop.host(name).sidecar?.stat('control_plane.connected_state'), name).toBe(1);
+    });
   /** A change goes through: whatever the restart had to send has been sent before it. */
   const settle = async () => {
     await reconnected();

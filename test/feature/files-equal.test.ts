@@ -68,8 +68,8 @@ test('compose and the units redirect to the port that the sidecars listen on, wi
   expect(inCompose).toHaveLength(sidecars.length);
   const inUnit = unitCommand('adsum-envoy@.service', 'ExecStartPre').map((word) => (word.startsWith('$') ? '21000' : word === 'envoy' ? '995' : word));
   for (const command of [...inCompose, inUnit]) {
-    const { status, out } = await run(...command, '--dry-run');
-    expect(status, command.join(' ')).toBe(0);
+    const { status, out, err } = await run(...command, '--dry-run');
+    expect(status, `${command.join(' ')}: ${err}`).toBe(0);
     expect(out).toContain('--to-ports 21000');
   }
 });

@@ -86,7 +86,7 @@ export async function freePort(): Promise<number> {
 }
 
 /** Polls until `condition` holds; generous, because machines are shared. */
-export async function until(condition: () => boolean | Promise<boolean>, deadlineMs = 15_000): Promise<void> {
+export async function until(condition: () => boolean | Promise<boolean>, deadlineMs = 120_000): Promise<void> {
   for (const end = Date.now() + deadlineMs; !(await condition()); ) {
     if (Date.now() > end) throw new Error('the condition did not come true in time');
     await new Promise((again) => setTimeout(again, 10));

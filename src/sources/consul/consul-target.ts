@@ -1,3 +1,4 @@
+import { readNamedFile } from '../../runtime/named-file.ts';
 import { readRegularText } from '../../runtime/regular-file.ts';
 
 /** Which Consul, and how to speak to it. */
@@ -50,7 +51,7 @@ const DEFAULT_ADDRESS = '127.0.0.1:8500';
  * Flags first, then Consul's own variables (CONSUL_HTTP_ADDR, CONSUL_HTTP_TOKEN, CONSUL_HTTP_TOKEN_FILE, CONSUL_HTTP_AUTH,
  * CONSUL_HTTP_SSL, CONSUL_HTTP_SSL_VERIFY, CONSUL_CACERT, CONSUL_CLIENT_CERT, CONSUL_CLIENT_KEY, CONSUL_TLS_SERVER_NAME,
  * CONSUL_DATACENTER).
- * @throws ConsulTargetError
+ * @throws ConsulTargetError, FileError
  */
 export function resolveConsulTarget(flags: ConsulFlags, env: Environment): ConsulTarget {
   const given = flags.address || env.CONSUL_HTTP_ADDR || DEFAULT_ADDRESS;
@@ -87,7 +88,7 @@ function tokenSource(flags: ConsulFlags, env: Environment): () => string | undef
   if (fixed) return () => fixed;
   const file = flags.tokenFile || env.CONSUL_HTTP_TOKEN_FILE;
   if (!file) return () => undefined;
-  let last = readText(file, 'the token file').trim();
+  let last = readNamedFile(file, 'the token file').trim();
   return () => {
     // While the file is being replaced the last token stands: it may well be valid still.
     try {
@@ -104,19 +105,11 @@ function readTls(flags: ConsulFlags, env: Environment): NonNullable<ConsulTarget
   if ((cert === undefined) !== (key === undefined)) throw new ConsulTargetError('a client certificate for Consul needs its key, and the key its certificate');
   const servername = flags.tlsServerName || env.CONSUL_TLS_SERVER_NAME;
   return {
-    ...(ca ? { ca: readText(ca, 'the CA file of Consul') } : {}),
-    ...(cert && key ? { cert: readText(cert, 'the client certificate for Consul'), key: readText(key, 'the client key for Consul') } : {}),
+    ...(ca ? { ca: readNamedFile(ca, 'the CA file of Consul') } : {}),
+    ...(cert && key ? { cert: readNamedFile(cert, 'the client certificate for Consul'), key: readNamedFile(key, 'the client key for Consul') } : {}),
     ...(servername ? { servername } : {}),
     ...(env.CONSUL_HTTP_SSL_VERIFY !== undefined && !isTrue(env.CONSUL_HTTP_SSL_VERIFY) ? { rejectUnauthorized: false } : {}),
   };
-}
-
-function readText(file: string, what: string): string {
-  try {
-    return readRegularText(file);
-  } catch (error) {
-    throw new ConsulTargetError(`${what} cannot be read: ${error instanceof Error ? error.message : String(error)}`);
-  }
 }
 
 /** As Go's strconv.ParseBool, which Consul uses. */

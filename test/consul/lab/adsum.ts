@@ -70,7 +70,7 @@ export class Adsum {
         const readiness = await this.readiness();
         if (!readiness.ready || (mesh && readiness.mesh !== mesh)) throw new Error(`${JSON.stringify(readiness)}\n${this.output}`);
       },
-      { deadlineMs: 60_000 },
+      { deadlineMs: 300_000 },
     );
   }
 

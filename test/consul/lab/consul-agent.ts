@@ -86,7 +86,7 @@ export class ConsulAgent {
         if (this.#process?.hasEnded) throw new Hopeless(`Consul has ended:\n${this.output}`);
         await this.get('/v1/connect/ca/roots');
       },
-      { deadlineMs: 60_000, everyMs: 100 },
+      { deadlineMs: 300_000, everyMs: 100 },
     );
     await this.#virtualIpsEnabled();
   }
@@ -143,7 +143,7 @@ export class ConsulAgent {
         await this.put('/v1/catalog/deregister', { Node: 'canary' });
         if (!found?.ServiceTaggedAddresses || !('consul-virtual' in found.ServiceTaggedAddresses)) throw new Error('virtual IPs are not enabled yet');
       },
-      { deadlineMs: 60_000, everyMs: 100 },
+      { deadlineMs: 300_000, everyMs: 100 },
     );
   }
 }

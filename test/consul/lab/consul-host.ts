@@ -33,7 +33,7 @@ export class ConsulHost {
         if (agent.hasEnded) throw new Hopeless(`Consul has ended:\n${agent.output}`);
         await consul.put('/v1/kv/ready', 'yes');
       },
-      { deadlineMs: 60_000, everyMs: 100 },
+      { deadlineMs: 300_000, everyMs: 100 },
     );
     return consul;
   }

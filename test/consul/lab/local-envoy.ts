@@ -36,7 +36,7 @@ export class LocalEnvoy {
         if (this.#process.hasEnded) throw new Hopeless(`Envoy has ended:\n${this.output}`);
         if (!(await this.get('/ready')).startsWith('LIVE')) throw new Error(`Envoy is not live:\n${this.output}`);
       },
-      { deadlineMs: 40_000 },
+      { deadlineMs: 300_000 },
     );
   }
 

@@ -96,7 +96,7 @@ async function requestOnce({ host, port = 80, path = '/', method = 'GET', header
 }
 
 /** Requests again and again on new connections until the outcome is the wanted one; `afterMs` counts from `sinceMs` (epoch). */
-async function pollHttp({ wantStatus, wantRefusal = false, bodyHas, sinceMs, deadlineMs = 20_000, pauseMs = 1, ...request }) {
+async function pollHttp({ wantStatus, wantRefusal = false, bodyHas, sinceMs, deadlineMs = 120_000, pauseMs = 1, ...request }) {
   const end = Date.now() + deadlineMs;
   for (;;) {
     const outcome = await requestOnce(request);
@@ -166,7 +166,7 @@ async function exchangeOnce({ host, port, send, expect, tls: tlsOptions, timeout
 }
 
 /** Dials again and again until something is received (`want: 'bytes'`) or the peer ends it without a byte (`want: 'refusal'`). */
-async function pollTcp({ want, sinceMs, deadlineMs = 20_000, pauseMs = 1, ...request }) {
+async function pollTcp({ want, sinceMs, deadlineMs = 120_000, pauseMs = 1, ...request }) {
   const end = Date.now() + deadlineMs;
   for (;;) {
     const outcome = await exchangeOnce(request);

@@ -1,5 +1,5 @@
 export interface EventuallyOptions {
-  /** How long to go on trying, default 20 s: generous, because a busy machine is no failure. */
+  /** How long to go on trying, default 120 s: generous, because a busy machine is no failure. */
   deadlineMs?: number;
   /** Pause between two tries, default 15 ms. */
   everyMs?: number;
@@ -9,7 +9,7 @@ export interface EventuallyOptions {
 export class Hopeless extends Error {}
 
 /** Tries until `attempt` does not throw and returns its value; at the deadline its last error is thrown. */
-export async function eventually<T>(attempt: () => Promise<T> | T, { deadlineMs = 20_000, everyMs = 15 }: EventuallyOptions = {}): Promise<T> {
+export async function eventually<T>(attempt: () => Promise<T> | T, { deadlineMs = 120_000, everyMs = 15 }: EventuallyOptions = {}): Promise<T> {
   const end = Date.now() + deadlineMs;
   for (;;) {
     try {

@@ -50,7 +50,7 @@ export class LabProcess {
   }
 
   /** Waits for a text in the output; an end before it is an error that shows the output. */
-  async waitForOutput(text: string | RegExp, deadlineMs = 20_000): Promise<void> {
+  async waitForOutput(text: string | RegExp, deadlineMs = 120_000): Promise<void> {
     const end = Date.now() + deadlineMs;
     const isThere = () => (typeof text === 'string' ? this.#output.includes(text) : text.test(this.#output));
     while (!isThere()) {

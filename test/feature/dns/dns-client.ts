@@ -23,7 +23,7 @@ export function query(name: string, type: string, edns?: number): Buffer {
 export type Reply = DecodedPacket & { readonly rcode: string };
 
 /** Sends raw bytes over UDP; rejects when nothing comes within `timeoutMs`. */
-export async function exchangeUdp(port: number, message: Buffer, timeoutMs = 5_000): Promise<Buffer> {
+export async function exchangeUdp(port: number, message: Buffer, timeoutMs = 120_000): Promise<Buffer> {
   const socket = createSocket('udp4');
   try {
     socket.connect(port, '127.0.0.1');

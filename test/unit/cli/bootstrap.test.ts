@@ -1,10 +1,11 @@
-import { chmodSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { chmodSync, mkdirSync, mkdtempSync, readFileSync, renameSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
 import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
-import { afterEach, beforeEach, expect, test } from 'vitest';
+import { afterEach, beforeEach, expect, test, vi } from 'vitest';
 import { envoyArgs } from '../../../src/cli/envoy.ts';
+import { asOrdinaryUser } from '../runtime/ordinary-user.ts';
 import { cli } from './run-cli.ts';
 
 /** Nothing listens on port 1, so nothing is looked up. */
@@ -93,23 +94,81 @@ test('an Envoy ended by a signal gives 128 and its number', async () => {
   expect((await cli(['envoy', '-sidecar-for', 'web', ...NO_ADSUM], { env: { ENVOY_BIN: binary } })).status).toBe(143);
 });
 
-test('an old Envoy, none, and something else are told apart', async () => {
-  const run = (binary: string) => cli(['envoy', '-sidecar-for', 'web', ...NO_ADSUM, '-envoy-binary', binary]);
-  expect(await run(fakeEnvoy('1.35.9'))).toMatchObject({
-    status: 1,
-    stderr: expect.stringContaining('Envoy 1.35.9 is too old: adsum was tried with 1.36 to 1.40'),
-  });
-  expect((await run('/bin/true')).stderr).toContain('is not Envoy');
-  expect((await run(path.join(folder, 'none'))).stderr).toContain('is not an executable file');
-  expect((await cli(['envoy', '-sidecar-for', 'web', ...NO_ADSUM], { env: { PATH: path.join(folder, 'none') } })).stderr).toContain('no envoy on PATH');
-  expect((await cli(['envoy', '-sidecar-for', 'web', '--', '--config-yaml=x'])).status).toBe(2);
-});
-
 test('an Envoy newer than any that was tried runs, with a warning', async () => {
   const result = await cli(['envoy', '-sidecar-for', 'web', ...NO_ADSUM, '-envoy-binary', fakeEnvoy('1.41.0')]);
   expect(result.status).toBe(0);
   expect(result.stderr).toContain('warning: ');
   expect(result.stderr).toContain('Envoy 1.41.0 is newer than any that adsum was tried with (1.36 to 1.40)');
+});
+
+test('what is wrong with the binary is told apart, with a code and what to do', async () => {
+  const run = async (binary: string) => {
+    const { status, stderr } = await cli(['envoy', '-sidecar-for', 'web', ...NO_ADSUM, '-envoy-binary', binary]);
+    expect(status).toBe(1);
+    return stderr;
+  };
+  const file = (name: string, content: string, mode: number) => {
+    writeFileSync(path.join(folder, name), content);
+    chmodSync(path.join(folder, name), mode);
+    return path.join(folder, name);
+  };
+  expect(await run(fakeEnvoy('1.35.9'))).toMatch(/^adsum: envoy-too-old: .*Envoy 1\.35\.9 is too old: adsum was tried with .*\ninstall Envoy 1\.36 or later/m);
+  expect(await run('/bin/true')).toMatch(/^adsum: envoy-not-runnable: \/bin\/true is not Envoy/m);
+  expect(await run(path.join(folder, 'none/envoy'))).toContain(
+    `adsum: envoy-missing: --envoy-binary: ${folder}/none/envoy does not exist: there is no ${folder}/none\n`,
+  );
+  expect(await run(file('data', 'x', 0o644))).toMatch(
+    /^adsum: envoy-not-executable: .*data is not executable \(mode 0644, owner .*\)\nif it is the right file: chmod a\+x /m,
+  );
+  expect(await run(folder)).toMatch(/^adsum: envoy-not-executable: .* is a folder/m);
+  expect(await run(file('foreign', `\x7fELF\x02\x01${'\0'.repeat(12)}\x08\0`, 0o755))).toMatch(
+    /^adsum: envoy-not-runnable: .* it is built for another processor/m,
+  );
+  expect(await run(file('loader', '#!/no/such/loader\n', 0o755))).toMatch(
+    /^adsum: envoy-not-runnable: .* the loader or interpreter it names is not on this machine/m,
+  );
+  expect(await run(file('broken', '#!/bin/sh\necho no luck >&2; exit 3\n', 0o755))).toMatch(/^adsum: envoy-not-runnable: .*no luck/m);
+});
+
+test('a binary that its user cannot reach is told from one that is not there', async () => {
+  const binary = path.join(folder, 'private folder', 'envoy');
+  mkdirSync(path.dirname(binary));
+  renameSync(fakeEnvoy('1.36.4'), binary);
+  chmodSync(folder, 0o755);
+  const link = path.join(folder, 'envoy-link');
+  symlinkSync(binary, link);
+  const reason = `cannot reach FILE: the folder ${folder}/private folder (mode 0`;
+  await asOrdinaryUser(path.dirname(binary), async () => {
+    const named = await cli(['envoy', '-sidecar-for', 'web', ...NO_ADSUM, '-envoy-binary', binary]);
+    expect(named).toMatchObject({ status: 1, stdout: '' });
+    expect(named.stderr).toMatch(/^adsum: envoy-out-of-reach: --envoy-binary: user \S+ \(uid \d+\) cannot reach /m);
+    expect(named.stderr).toContain(reason.replace('FILE', binary));
+    expect(named.stderr).toContain(`install -D -m 755 '${binary}' /usr/local/bin/envoy`);
+    const linked = await cli(['envoy', '-sidecar-for', 'web', ...NO_ADSUM], { env: { ENVOY_BIN: link } });
+    expect(linked.stderr).toContain(reason.replace('FILE', link));
+    const onPath = await cli(['envoy', '-sidecar-for', 'web', ...NO_ADSUM], { env: { PATH: `${folder}/none:${path.dirname(binary)}` } });
+    expect(onPath.stderr).toContain(`adsum: envoy-out-of-reach: `);
+  });
+});
+
+test('PATH leads to the first Envoy that can be executed', async () => {
+  const first = path.join(folder, 'first');
+  mkdirSync(first);
+  writeFileSync(path.join(first, 'envoy'), 'not executable');
+  fakeEnvoy('1.36.4', 'exit 5');
+  const run = (searchPath: string) => cli(['envoy', '-sidecar-for', 'web', ...NO_ADSUM], { env: { PATH: searchPath } });
+  expect((await run(`${first}:${folder}`)).status).toBe(5);
+  expect((await run(first)).stderr).toMatch(/^adsum: envoy-not-executable: /m);
+  expect((await run(path.join(folder, 'none'))).stderr).toMatch(/^adsum: envoy-missing: no envoy on PATH\ninstall Envoy/m);
+  expect((await cli(['envoy', '-sidecar-for', 'web', '--', '--config-yaml=x'])).status).toBe(2);
+});
+
+test('a folder for temporary files that cannot be used is named', async () => {
+  vi.stubEnv('TMPDIR', path.join(folder, 'none'));
+  const { status, stderr } = await cli(['envoy', '-sidecar-for', 'web', ...NO_ADSUM, '-envoy-binary', fakeEnvoy('1.36.4')]);
+  vi.unstubAllEnvs();
+  expect(status).toBe(1);
+  expect(stderr).toMatch(/^adsum: bootstrap-not-written: .*none.*\nname a folder .* in TMPDIR$/m);
 });
 
 test('what the user says of draining and hot restart is left alone', () => {

@@ -3,6 +3,7 @@ import { expect, test } from 'vitest';
 import { buildRedirectRules, buildRefuseRules } from '../../../src/redirect/build-rules.ts';
 import { parseSaved } from '../../../src/redirect/parse-saved.ts';
 import type { DnsRedirect, Family, RedirectConfig } from '../../../src/redirect/redirect-config.ts';
+import { planRedirect } from '../../../src/redirect/redirect-traffic.ts';
 import { buildTransition } from '../../../src/redirect/transition.ts';
 
 const minimal: RedirectConfig = {
@@ -175,4 +176,12 @@ test('from any configuration to any other, the result is that of a first install
       expect(text).toBe(saved(after).replaceAll(/^-A (OUTPUT|PREROUTING).*\n/gm, ''));
     }),
   );
+});
+
+test('a plan needs no iptables, and says that it could not look', () => {
+  const bare = { run: () => ({ status: undefined, stdout: '', stderr: '' }), readFile: () => '1' };
+  const [ipv4 = '', ipv6 = ''] = planRedirect(minimal, bare).split(/(?=^# what is there)/m);
+  expect(ipv4).toContain('# what is there cannot be read (iptables-save is not installed: it is in');
+  expect(ipv4).toContain(`# iptables-restore --noflush --wait=10\n${saved(minimal)}`);
+  expect(ipv6).toContain('# ip6tables-restore');
 });
