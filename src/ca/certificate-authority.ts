@@ -1,7 +1,9 @@
 import { randomUUID, X509Certificate } from 'node:crypto';
 import path from 'node:path';
+import type { Realm } from '../mesh/spiffe-id.ts';
 import type { Clock } from '../runtime/clock.ts';
 import type { Logger } from '../runtime/logger.ts';
+import type { Authority, CaChange, Leaf, RootStatus } from './authority.ts';
 import { CaError } from './ca-error.ts';
 import { CA_STATE_FILE, type CaState, type RootPhase, readCaState, type StoredRoot, writeCaState } from './ca-state.ts';
 import { createLeaf, createRoot, loadSigner, type Signer, type Validity, wholeSeconds } from './certificate.ts';
@@ -42,33 +44,6 @@ export interface CaOptions {
   readonly timing?: Partial<CaTiming>;
 }
 
-/** A certificate of one service, with all that Envoy needs to present it. Times in ms since the epoch. */
-export interface Leaf extends Validity {
-  readonly service: string;
-  readonly spiffeId: string;
-  /** PEM. */
-  readonly certificateChain: string;
-  /** PKCS#8 PEM. */
-  readonly privateKey: string;
-  /** Hexadecimal. */
-  readonly serial: string;
-  /** The root that signed it. */
-  readonly rootId: string;
-}
-
-/** A root as operators see it: no key. */
-export interface RootStatus extends Validity {
-  readonly id: string;
-  readonly phase: RootPhase;
-  /** PEM. */
-  readonly certificate: string;
-  /** When a retiring root is trusted no more. */
-  readonly retireAt?: number | undefined;
-}
-
-/** `roots`: what is trusted changed. `signer`: leaves are signed by another root from now on. */
-export type CaChange = 'roots' | 'signer';
-
 /** Opens the CA in a folder, or founds one there. Throws `CaError` with the cure in its message; never replaces what it cannot read. */
 export async function openCertificateAuthority(options: CaOptions): Promise<CertificateAuthority> {
   const stored = readCaState(options.dir);
@@ -104,7 +79,7 @@ async function newRoot(trustDomain: string, phase: RootPhase, now: number, ttlMs
  * signs, and the old one stays trusted until the last leaf it signed has expired (`retiring`). Every step is on the disk
  * before it takes effect, so a restart continues where it was.
  */
-export class CertificateAuthority {
+export class CertificateAuthority implements Authority {
   readonly datacenter: string;
   readonly #dir: string;
   readonly #clock: Clock;
@@ -135,6 +110,10 @@ export class CertificateAuthority {
 
   get trustDomain(): string {
     return this.#state.trustDomain;
+  }
+
+  get realm(): Realm {
+    return { trustDomain: this.trustDomain, datacenter: this.datacenter };
   }
 
   /** Which root signs now. */

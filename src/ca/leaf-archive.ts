@@ -4,7 +4,7 @@ import path from 'node:path';
 import { z } from 'zod';
 import type { Logger } from '../runtime/logger.ts';
 import { readRegularText } from '../runtime/regular-file.ts';
-import type { Leaf } from './certificate-authority.ts';
+import type { Leaf } from './authority.ts';
 
 const leafSchema = z.strictObject({
   service: z.string(),

@@ -1,6 +1,6 @@
 import type { Clock } from '../runtime/clock.ts';
 import type { Logger } from '../runtime/logger.ts';
-import type { CertificateAuthority, Leaf } from './certificate-authority.ts';
+import type { Authority, Leaf } from './authority.ts';
 import type { LeafArchive } from './leaf-archive.ts';
 
 /** A leaf is renewed at a random point of this part of its life, so that a fleet started at once does not renew at once. */
@@ -12,7 +12,7 @@ const LONGEST_RETRY_MS = 5 * 60_000;
 const LONGEST_WAIT_MS = 60_000;
 
 export interface LeafStoreOptions {
-  readonly ca: Pick<CertificateAuthority, 'issueLeaf' | 'onChange' | 'signerId' | 'spiffeIdOf' | 'trusts'>;
+  readonly ca: Pick<Authority, 'issueLeaf' | 'onChange' | 'signerId' | 'spiffeIdOf' | 'trusts'>;
   /** Where leaves outlive a restart; without it each start issues new ones. */
   readonly archive?: Pick<LeafArchive, 'load' | 'save' | 'prune'>;
   readonly clock: Clock;

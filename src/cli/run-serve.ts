@@ -1,7 +1,8 @@
 import type { Command } from 'commander';
 import { CaError } from '../ca/ca-error.ts';
-import { type ControlPlaneOptions, type HostPort, type MeshSource, startControlPlane } from '../control-plane/control-plane.ts';
+import { type ControlPlaneOptions, type HostPort, startControlPlane } from '../control-plane/control-plane.ts';
 import { MeshError } from '../control-plane/mesh-error.ts';
+import type { OriginChoice } from '../control-plane/origin.ts';
 import { formatProblem } from '../mesh/problem.ts';
 import { systemClock } from '../runtime/clock.ts';
 import { LockHeldError } from '../runtime/lock-file.ts';
@@ -33,7 +34,7 @@ export async function runServe(options: ServeOptions, command: Command, io: CliI
 /** Where DNS listens unless told otherwise; beside a Consul there is Consul's own. */
 const DEFAULT_DNS = '127.0.0.1:8600';
 
-type Resolved = MeshSource & Omit<ControlPlaneOptions, 'meshPaths' | 'consul' | 'clock' | 'random' | 'logger' | 'metrics'>;
+type Resolved = OriginChoice & Omit<ControlPlaneOptions, 'meshPaths' | 'consul' | 'clock' | 'random' | 'logger' | 'metrics'>;
 
 function resolveOptions(options: ServeOptions, io: CliIo): Resolved {
   const source = resolveSource(options, io);
@@ -56,7 +57,7 @@ function resolveOptions(options: ServeOptions, io: CliIo): Resolved {
   };
 }
 
-function resolveSource(options: ServeOptions, io: CliIo): MeshSource {
+function resolveSource(options: ServeOptions, io: CliIo): OriginChoice {
   if (options.consul === undefined) {
     if (options.mesh.length === 0) throw new UsageError('serve needs --mesh PATH or --consul URL');
     return { meshPaths: options.mesh };

@@ -9,6 +9,7 @@ import {
   type RedirectSettings,
 } from '../admin/admin-api.ts';
 import { type StreamJson, streamJson } from '../admin/stream-json.ts';
+import type { Authority } from '../ca/authority.ts';
 import type { EnvoyResource } from '../envoy/resource.ts';
 import { untriedEnvoy } from '../envoy/tried-versions.ts';
 import { type Instance, instanceKey, reachableAddress } from '../mesh/instance.ts';
@@ -21,10 +22,9 @@ import { resolveRedirectSettings } from '../topology/redirect-settings.ts';
 import { resolveProxyView } from '../topology/resolve-proxy-view.ts';
 import { findInstances, type Topology } from '../topology/topology.ts';
 import { virtualAddressesOf } from '../topology/virtual-addresses.ts';
-import type { Admission, Refusal } from './admission.ts';
+import type { AdmissionStatus, Refusal } from './admission.ts';
 import { buildSecrets } from './build-secrets.ts';
 import type { MeshLoader } from './mesh-loader.ts';
-import type { Authority } from './mesh-origin.ts';
 import type { Reconciler } from './reconciler.ts';
 
 /** What operators look at, put together from the parts that know. */
@@ -33,7 +33,7 @@ export function createAdminApi(parts: {
   loader: MeshLoader;
   ca: Authority;
   xds: XdsServer;
-  admissions: readonly Admission[];
+  admissions: readonly AdmissionStatus[];
 }): AdminApi {
   const { reconciler, loader, ca, xds, admissions } = parts;
   const topology = (): Topology => {
@@ -47,7 +47,7 @@ export function createAdminApi(parts: {
   };
   const statuses = () => proxyStatuses(reconciler, xds.streams(), admissions);
   const caStatus = (): CaStatus => ({
-    trust_domain: ca.trustDomain,
+    trust_domain: ca.realm?.trustDomain ?? '',
     roots: ca.status().map((root) => ({
       id: root.id,
       signing: root.phase === 'signing',
@@ -116,7 +116,7 @@ export function createAdminApi(parts: {
   };
 }
 
-function proxyStatuses(reconciler: Reconciler, streams: readonly StreamStatus[], admissions: readonly Admission[]): ProxyStatus[] {
+function proxyStatuses(reconciler: Reconciler, streams: readonly StreamStatus[], admissions: readonly AdmissionStatus[]): ProxyStatus[] {
   const { topology } = reconciler;
   const reasons = new Map([...reconciler.served()].map((proxy) => [streamKey(proxy.id, proxy.nodeName), proxy.waitingFor]));
   for (const { id, nodeName, reason } of admissions.flatMap((one) => one.held())) {

@@ -1,12 +1,12 @@
 import { X509Certificate } from 'node:crypto';
 import { z } from 'zod';
+import type { Authority, CaChange, Leaf, RootStatus } from '../ca/authority.ts';
 import { CaError } from '../ca/ca-error.ts';
-import type { CaChange, Leaf, RootStatus } from '../ca/certificate-authority.ts';
 import { issuableSpiffeId } from '../ca/spiffe-id.ts';
+import type { Realm } from '../mesh/spiffe-id.ts';
 import type { Clock } from '../runtime/clock.ts';
 import { type ConsulClient, ConsulError } from '../sources/consul/consul-client.ts';
 import type { ConsulRoots } from '../sources/consul/consul-readings.ts';
-import type { Authority } from './mesh-origin.ts';
 
 export interface ConsulAuthorityOptions {
   readonly client: ConsulClient;
@@ -53,8 +53,10 @@ export class ConsulAuthority implements Authority {
     if (this.signerId !== before.signer && before.signer !== '') this.#emit('signer');
   }
 
-  get trustDomain(): string {
-    return this.#roots.trustDomain;
+  /** Undefined before Consul has been read. */
+  get realm(): Realm | undefined {
+    const { trustDomain } = this.#roots;
+    return trustDomain === '' ? undefined : { trustDomain, datacenter: this.#datacenter };
   }
 
   get signerId(): string {
@@ -66,7 +68,7 @@ export class ConsulAuthority implements Authority {
   }
 
   spiffeIdOf(service: string): string {
-    return issuableSpiffeId(service, { trustDomain: this.trustDomain, datacenter: this.#datacenter });
+    return issuableSpiffeId(service, { trustDomain: this.#roots.trustDomain, datacenter: this.#datacenter });
   }
 
   /** Oldest first, so that a switch of the signer alone changes nothing. */
@@ -102,6 +104,14 @@ export class ConsulAuthority implements Authority {
   onChange(listener: (change: CaChange) => void): () => void {
     this.#listeners.add(listener);
     return () => this.#listeners.delete(listener);
+  }
+
+  /** Consul makes its own. */
+  markRootsDelivered(): void {}
+
+  close(): void {
+    this.#listeners.clear();
+    this.#options.client.close();
   }
 
   async #request(service: string): Promise<Leaf> {

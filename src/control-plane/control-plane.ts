@@ -2,6 +2,8 @@ import { chmodSync, mkdirSync } from 'node:fs';
 import path from 'node:path';
 import { type AdminServer, startAdminServer } from '../admin/admin-server.ts';
 import { adminSocketOf } from '../admin/admin-socket.ts';
+import { LeafArchive } from '../ca/leaf-archive.ts';
+import { LeafStore } from '../ca/leaf-store.ts';
 import { ResourceCache } from '../cache/resource-cache.ts';
 import { type DnsServer, startDnsServer } from '../dns/dns-server.ts';
 import type { Clock } from '../runtime/clock.ts';
@@ -10,16 +12,16 @@ import type { Logger } from '../runtime/logger.ts';
 import type { Metrics } from '../runtime/metrics.ts';
 import { StateError } from '../runtime/state-error.ts';
 import { startXdsServer, type XdsServer } from '../server/xds-server.ts';
-import type { ConsulTarget } from '../sources/consul/consul-target.ts';
 import { createAdminApi } from './admin-view.ts';
-import { openConsulOrigin } from './consul-origin.ts';
-import { openFileOrigin } from './file-origin.ts';
 import { createIdentities } from './identities.ts';
 import { MeshLoader } from './mesh-loader.ts';
 import { nameTableOf } from './name-table.ts';
 import { observeGauges } from './observe-gauges.ts';
+import { openOrigin } from './open-origin.ts';
+import type { OriginChoice } from './origin.ts';
 import { createProxyDirectory } from './proxy-directory.ts';
 import { Reconciler } from './reconciler.ts';
+import { reportDeliveredRoots } from './roots-delivery.ts';
 import { VersionGuard } from './version-guard.ts';
 
 /** DNS names the datacenter it answers for; Consul may not have said yet. */
@@ -31,10 +33,7 @@ export interface HostPort {
   readonly port: number;
 }
 
-/** Where the mesh comes from. */
-export type MeshSource = { /** Mesh files and folders of them. */ readonly meshPaths: readonly string[] } | { readonly consul: ConsulTarget };
-
-export type ControlPlaneOptions = MeshSource & CommonOptions;
+export type ControlPlaneOptions = OriginChoice & CommonOptions;
 
 interface CommonOptions {
   readonly dataDir: string;
@@ -70,53 +69,65 @@ export async function startControlPlane(options: ControlPlaneOptions): Promise<C
     prepareDataDir(options.dataDir);
     closers.push(acquireLock(path.join(options.dataDir, 'lock')));
 
-    const origin = 'consul' in options ? openConsulOrigin(options) : await openFileOrigin(options);
-    closers.push(() => origin.close());
-    const { authority: ca, leaves } = origin;
+    const { source, authority, virtualIps, admission } = await openOrigin(options, options);
+    closers.push(
+      () => authority.close(),
+      () => admission.close(),
+      () => source.close(),
+    );
+    const archive = new LeafArchive(path.join(options.dataDir, 'leaves'), logger);
+    const leaves = new LeafStore({ ca: authority, clock, logger, random: options.random, archive });
+    closers.push(() => leaves.close());
 
-    const identities = createIdentities({ ca, leaves, logger, changed: (service) => reconciler.secretsChanged(service) });
+    const identities = createIdentities({ ca: authority, leaves, logger, changed: (service) => reconciler.secretsChanged(service) });
     const reconciler: Reconciler = new Reconciler({ cache: new ResourceCache(), identities, clock, logger, metrics });
 
     const loader = new MeshLoader({
-      virtualIps: origin.virtualIps,
-      ...(origin.fixed ? { fixed: origin.fixed } : {}),
+      virtualIps,
+      realm: () => authority.realm,
       now: () => clock.now(),
       logger,
       metrics,
       serve: (topology) => {
-        origin.before?.(topology);
+        admission.before(topology);
         reconciler.setTopology(topology);
+        admission.after();
       },
     });
-    origin.first(loader);
+    source.load(loader);
 
-    const directory = createProxyDirectory(reconciler);
     const versions = new VersionGuard({ clock, logger });
     const xds: XdsServer = await startXdsServer({
       address: options.grpc,
       ...(options.tls ? { tls: options.tls } : {}),
-      directory: versions.guard(origin.guard?.(directory) ?? directory),
+      directory: versions.guard(admission.admit(createProxyDirectory(reconciler))),
       logger,
       clock,
       onNack: (type) => metrics.nacks.inc({ type }),
     });
     closers.push(() => xds.close());
-    const api = createAdminApi({ reconciler, loader, ca, xds, admissions: origin.admission ? [versions, origin.admission] : [versions] });
+    closers.push(reportDeliveredRoots({ ca: authority, clock, idle: () => reconciler.idle, streams: () => xds.streams() }));
+    const api = createAdminApi({ reconciler, loader, ca: authority, xds, admissions: [versions, admission] });
     const admin: AdminServer = await startAdminServer({
       ...options.admin,
       socket: adminSocketOf(options.dataDir),
       api,
       metrics,
       observe: () => observeGauges(metrics, { api, leaves }),
-      ...(origin.readAccess ? { readAccess: origin.readAccess } : {}),
+      ...(admission.readAccess ? { readAccess: admission.readAccess } : {}),
     });
     closers.push(() => admin.close());
     const dns: DnsServer | undefined = options.dns
-      ? await startDnsServer({ ...options.dns, names: () => nameTableOf(reconciler.topology), datacenter: origin.datacenter() ?? DEFAULT_DATACENTER, logger })
+      ? await startDnsServer({
+          ...options.dns,
+          names: () => nameTableOf(reconciler.topology),
+          datacenter: authority.realm?.datacenter ?? DEFAULT_DATACENTER,
+          logger,
+        })
       : undefined;
     if (dns) closers.push(() => dns.close());
 
-    await origin.follow({ loader, reconciler, xds });
+    await source.watch(loader);
     return {
       grpc: { host: options.grpc.host, port: xds.port },
       admin: admin.address,

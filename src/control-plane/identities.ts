@@ -1,6 +1,6 @@
+import type { Authority } from '../ca/authority.ts';
 import type { LeafStore } from '../ca/leaf-store.ts';
 import type { Logger } from '../runtime/logger.ts';
-import type { Authority } from './mesh-origin.ts';
 import type { Identities } from './reconciler.ts';
 
 export interface IdentityOptions {

@@ -1,22 +1,18 @@
 import type { Mesh } from '../mesh/mesh.ts';
 import { formatProblem, type Problem } from '../mesh/problem.ts';
+import type { Realm } from '../mesh/spiffe-id.ts';
 import type { Logger } from '../runtime/logger.ts';
 import type { Metrics } from '../runtime/metrics.ts';
 import { StateError } from '../runtime/state-error.ts';
 import { buildTopology } from '../topology/build-topology.ts';
 import type { Topology } from '../topology/topology.ts';
-import type { VirtualIpStore } from './virtual-ip-store.ts';
-
-/** What a source read: a mesh, or the errors that keep it from being one. */
-export interface LoadResult {
-  readonly mesh?: Mesh;
-  readonly problems: readonly Problem[];
-}
+import type { LoadResult, MeshSink } from './mesh-source.ts';
+import type { VirtualIps } from './virtual-ips.ts';
 
 export interface MeshLoaderOptions {
-  readonly virtualIps: Pick<VirtualIpStore, 'assign'>;
-  /** What the built-in CA was founded for. A mesh that asks for another is refused: every identity would change. Absent: the mesh says. */
-  readonly fixed?: { readonly trustDomain: string; readonly datacenter: string };
+  readonly virtualIps: VirtualIps;
+  /** What the CA vouches for. A mesh that asks for another is refused: every identity would change. */
+  readonly realm: () => Realm | undefined;
   readonly now: () => number;
   readonly logger: Logger;
   readonly metrics: Metrics;
@@ -24,7 +20,7 @@ export interface MeshLoaderOptions {
 }
 
 /** Turns what a source reads into what is served: the new mesh whole, or not at all; then the old one stays. */
-export class MeshLoader {
+export class MeshLoader implements MeshSink {
   readonly #options: MeshLoaderOptions;
   #problems: readonly Problem[] = [];
   #stale: string | undefined;
@@ -61,7 +57,7 @@ export class MeshLoader {
       if (!(error instanceof StateError)) throw error;
       return this.#keepOld([{ code: 'state-not-writable', severity: 'error', message: error.message, hint: 'free space or mend its permissions' }]);
     }
-    const topology = buildTopology(mesh, { trustDomain: this.#options.fixed?.trustDomain ?? mesh.trustDomain ?? '', virtualIps: addresses });
+    const topology = buildTopology(mesh, { trustDomain: this.#options.realm()?.trustDomain ?? mesh.trustDomain ?? '', virtualIps: addresses });
     this.#report([...result.problems, ...addressProblems]);
     this.markFresh();
     this.#served = true;
@@ -72,7 +68,7 @@ export class MeshLoader {
   }
 
   /** Says that what is served, if anything, is not the newest. */
-  markStale(reason: string, problems: readonly Problem[]): void {
+  markStale(reason: string, problems: readonly Problem[] = this.#problems): void {
     this.#stale = reason;
     this.#report(problems);
     this.#options.metrics.meshStale.set(1);
@@ -93,8 +89,9 @@ export class MeshLoader {
   }
 
   #refusals(mesh: Mesh): Problem[] {
-    if (!this.#options.fixed) return [];
-    const { trustDomain, datacenter } = this.#options.fixed;
+    const realm = this.#options.realm();
+    if (!realm) return [];
+    const { trustDomain, datacenter } = realm;
     const refusals: Problem[] = [];
     if (mesh.trustDomain !== undefined && mesh.trustDomain !== trustDomain) {
       refusals.push({

@@ -1,4 +1,4 @@
-import type { CertificateAuthority } from '../ca/certificate-authority.ts';
+import type { Authority } from '../ca/authority.ts';
 import type { Clock } from '../runtime/clock.ts';
 import type { StreamStatus } from '../server/stream-status.ts';
 
@@ -11,7 +11,7 @@ const GRACE_MS = 1_000;
  * before it signs. A proxy that does not answer is waited for as long as the CA waits (`propagationMs`).
  */
 export function reportDeliveredRoots(options: {
-  readonly ca: CertificateAuthority;
+  readonly ca: Authority;
   readonly clock: Clock;
   /** Whether every snapshot that follows from the newest roots has been handed to its streams. */
   readonly idle: () => boolean;

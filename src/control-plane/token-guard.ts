@@ -1,3 +1,4 @@
+import type { ReadAccess } from '../admin/read-access.ts';
 import type { Clock } from '../runtime/clock.ts';
 import type { Logger } from '../runtime/logger.ts';
 import type { ConnectedNode, ProxyDirectory, Subscriber } from '../server/proxy-directory.ts';
@@ -11,6 +12,7 @@ export interface TokenGuardOptions {
   readonly check: TokenCheck;
   /** Undefined before Consul has said. */
   readonly aclsEnabled: () => boolean | undefined;
+  readonly readAccess?: ReadAccess;
   readonly clock: Clock;
   readonly logger: Logger;
   /** How often a token of an open stream is checked again; default 60 s. */
@@ -48,8 +50,11 @@ export class TokenGuard implements Admission {
     this.#scheduleRecheck();
   }
 
-  /** The directory that asks this guard first. */
-  guard(inner: ProxyDirectory): ProxyDirectory {
+  get readAccess(): ReadAccess | undefined {
+    return this.#options.readAccess;
+  }
+
+  admit(inner: ProxyDirectory): ProxyDirectory {
     this.#inner = inner;
     return {
       connect: (node, subscriber) => {
@@ -90,7 +95,6 @@ export class TokenGuard implements Admission {
     return this.#refusals.list();
   }
 
-  /** Called before a new topology is served: a proxy that now stands for another service gets nothing of it with the old permission. */
   before(topology: Topology): void {
     this.#topology = topology;
     if (!this.#options.aclsEnabled()) return;
@@ -102,7 +106,6 @@ export class TokenGuard implements Admission {
     }
   }
 
-  /** Called after a new topology is served: proxies that were unknown may have been registered. */
   after(): void {
     for (const stream of [...this.#streams]) if (!stream.served) this.#admit(stream);
   }

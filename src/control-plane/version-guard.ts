@@ -2,11 +2,11 @@ import { untriedEnvoy } from '../envoy/tried-versions.ts';
 import type { Clock } from '../runtime/clock.ts';
 import type { Logger } from '../runtime/logger.ts';
 import type { ProxyDirectory } from '../server/proxy-directory.ts';
-import type { Admission, Refusal } from './admission.ts';
+import type { AdmissionStatus, Refusal } from './admission.ts';
 import { Refusals } from './refusals.ts';
 
 /** Stands in front of everything else: an Envoy that is too old is turned away with the reason, one that is newer than any tried is named. */
-export class VersionGuard implements Admission {
+export class VersionGuard implements AdmissionStatus {
   readonly #logger: Logger;
   readonly #refusals: Refusals;
 

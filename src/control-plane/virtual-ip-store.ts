@@ -7,6 +7,7 @@ import { fileObstacle } from '../runtime/file-obstacle.ts';
 import { readRegularText } from '../runtime/regular-file.ts';
 import { StateError } from '../runtime/state-error.ts';
 import { allocateVirtualIps, NO_VIRTUAL_IPS, namesNeedingVirtualIp, type VirtualIpState } from '../topology/virtual-ips.ts';
+import type { VirtualIps } from './virtual-ips.ts';
 
 const schema: z.ZodType<VirtualIpState> = z.strictObject({
   assigned: z.record(z.string(), z.ipv4()),
@@ -15,7 +16,7 @@ const schema: z.ZodType<VirtualIpState> = z.strictObject({
 });
 
 /** The virtual IPs of a mesh, kept in the data dir: on the disk before anybody is told of them. */
-export class VirtualIpStore {
+export class VirtualIpStore implements VirtualIps {
   readonly #file: string;
   #state: VirtualIpState;
 

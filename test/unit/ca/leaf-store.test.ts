@@ -1,5 +1,5 @@
 import { describe, expect, onTestFinished, test } from 'vitest';
-import type { CaChange, Leaf } from '../../../src/ca/certificate-authority.ts';
+import type { CaChange, Leaf } from '../../../src/ca/authority.ts';
 import { LeafStore, type LeafStoreOptions } from '../../../src/ca/leaf-store.ts';
 import { ManualClock } from '../../../src/runtime/clock.ts';
 import { silentLogger } from '../../../src/runtime/logger.ts';

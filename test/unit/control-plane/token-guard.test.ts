@@ -29,7 +29,7 @@ function setUp(acls: boolean | 'not said yet' = true) {
     clock,
     logger: silentLogger,
   });
-  const directory = guard.guard({
+  const directory = guard.admit({
     connect: ({ token = 'none' }) => {
       attached.push(token);
       return { close: () => void attached.splice(attached.indexOf(token), 1) };
