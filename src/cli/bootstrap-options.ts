@@ -2,19 +2,20 @@ import { X509Certificate } from 'node:crypto';
 import { isIP } from 'node:net';
 import { networkInterfaces } from 'node:os';
 import { type Command, Option } from 'commander';
-import type { BootstrapInput } from '../envoy/bootstrap.ts';
+import type { AdminBind, BootstrapInput } from '../envoy/bootstrap.ts';
 import { readNamedFile } from '../runtime/named-file.ts';
 import { type AdminClient, AdminRefusal, addAdminAddr, adminClientFor } from './admin-client.ts';
 import { CliError, UsageError } from './cli-error.ts';
 import type { CliIo } from './cli-io.ts';
+import { connectionsFor, openFileLimit } from './connection-limit.ts';
 import { parseControlPlane } from './control-plane-address.ts';
 import { isLoopbackHost, parseHostPort } from './host-port.ts';
 
 const SIDECAR_SUFFIX = '-sidecar-proxy';
-/** Envoy starts with a warning when it has no limit; this one is out of reach of one host's ordinary traffic, yet bounds memory. */
-const DEFAULT_MAX_CONNECTIONS = '100000';
 /** Only against an adsum that hangs; one that does not run refuses at once. A busy one may take a while to answer. */
 const LOOK_UP_TIMEOUT_MS = 10_000;
+/** Source: `sun_path` in unix(7), less the NUL at its end. */
+export const LONGEST_SOCKET_PATH = 107;
 
 interface BootstrapFlags {
   readonly sidecarFor?: string;
@@ -23,22 +24,22 @@ interface BootstrapFlags {
   readonly service?: string;
   readonly datacenter?: string;
   readonly grpcAddr: string;
-  readonly adminBind: string;
+  readonly adminBind?: string;
   readonly token?: string;
   readonly tlsCa?: string;
   readonly ipv6: 'auto' | 'on' | 'off';
-  readonly maxDownstreamConnections: string;
+  readonly maxDownstreamConnections?: string;
   readonly adminAddr?: string;
 }
 
-/** The flags that `bootstrap` and `envoy` share. */
-export function addBootstrapOptions(command: Command): Command {
+/** The flags that `bootstrap` and `envoy` share. `defaultAdmin` says in the help where the admin interface is without `--admin-bind`. */
+export function addBootstrapOptions(command: Command, defaultAdmin: string): Command {
   command
     .option('--sidecar-for <service-id>', 'the service instance whose sidecar this is, also CONNECT_SIDECAR_FOR')
     .option('--proxy-id <id>', 'the service ID of the proxy itself, also CONNECT_PROXY_ID')
     .option('--node-name <name>', 'its node, needed only where the ID is used on several')
     .option('--grpc-addr <address>', 'xDS of adsum: HOST:PORT or unix:///path', '127.0.0.1:18000')
-    .option('--admin-bind <address>', 'where Envoy serves its own admin interface', '127.0.0.1:19000')
+    .option('--admin-bind <address>', `where Envoy serves its own admin interface: IP:PORT, unix:///path or off; ${defaultAdmin}`)
     .option('--token <token>', 'sent to adsum with each stream, also CONSUL_HTTP_TOKEN (which other users of the host cannot see in ps)')
     .option('--tls-ca <file>', 'PEM of the CAs of the xDS server; switches TLS on')
     .option('--service <name>', 'the service it stands for; default: asked of adsum, else the ID of the instance')
@@ -46,32 +47,36 @@ export function addBootstrapOptions(command: Command): Command {
     .addOption(
       new Option('--ipv6 <when>', 'whether listeners may bind IPv6 loopback; auto: if this host has it').choices(['auto', 'on', 'off']).default('auto'),
     )
-    .option('--max-downstream-connections <count>', 'Envoy refuses more, both directions together', DEFAULT_MAX_CONNECTIONS);
+    .option('--max-downstream-connections <count>', 'Envoy refuses more, both directions together; default: a third of the file descriptors it may open');
   return addAdminAddr(command);
 }
 
-/** The flags, checked and completed by what adsum knows of the proxy if it answers. Warnings go to stderr. */
+/** The flags, checked and completed by what adsum knows of the proxy if it answers; no `admin` without `--admin-bind`. Warnings go to stderr. */
 export async function bootstrapInput(command: Command, io: CliIo): Promise<BootstrapInput> {
   const flags = command.opts<BootstrapFlags>();
   const proxyId = chooseProxyId(flags, io.env);
   const controlPlane = parseControlPlane(flags.grpcAddr, '--grpc-addr');
-  const admin = parseAdminBind(flags.adminBind);
-  const maxDownstreamConnections = parseCount(flags.maxDownstreamConnections);
+  const admin = flags.adminBind === undefined ? undefined : parseAdminBind(flags.adminBind);
+  const given = flags.maxDownstreamConnections;
+  const maxDownstreamConnections = given === undefined ? connectionsFor(openFileLimit()) : parseCount(given);
   const tlsCa = flags.tlsCa === undefined ? undefined : readCa(flags.tlsCa);
   const token = flags.token ?? io.env.CONSUL_HTTP_TOKEN ?? '';
   if (token && tlsCa === undefined && controlPlane.kind !== 'unix' && !isLoopbackHost(controlPlane.host)) {
     io.err(`adsum: warning: the token goes to ${flags.grpcAddr} in clear text; use --tls-ca\n`);
   }
-  if (!isLoopbackHost(admin.address)) io.err(`adsum: warning: Envoy's admin interface on ${admin.address} lets everybody who reaches it stop the proxy\n`);
+  if (admin && 'address' in admin && !isLoopbackHost(admin.address)) {
+    io.err(`adsum: warning: Envoy's admin interface on ${admin.address} lets everybody who reaches it stop the proxy\n`);
+  }
   const known = await lookUp(flags, proxyId, command, io);
   return {
     proxyId,
     service: flags.service ?? known.service ?? defaultService(proxyId),
     datacenter: flags.datacenter ?? known.datacenter ?? 'dc1',
     controlPlane,
-    admin,
+    ...(admin && { admin }),
     ipv6: flags.ipv6 === 'auto' ? hasIpv6Loopback() : flags.ipv6 === 'on',
     maxDownstreamConnections,
+    ...(known.outboundPort && { outboundPort: known.outboundPort }),
     ...(flags.nodeName ? { nodeName: flags.nodeName } : {}),
     ...(token ? { token } : {}),
     ...(tlsCa === undefined ? {} : { tlsCa }),
@@ -92,7 +97,14 @@ function defaultService(proxyId: string): string {
   return proxyId.endsWith(SIDECAR_SUFFIX) ? proxyId.slice(0, -SIDECAR_SUFFIX.length) : proxyId;
 }
 
-function parseAdminBind(text: string): { address: string; port: number } {
+/** @returns undefined for `off` */
+function parseAdminBind(text: string): AdminBind | undefined {
+  if (text === 'off') return undefined;
+  const socket = /^unix:\/\/(\/.+)$/.exec(text)?.[1];
+  if (socket && Buffer.byteLength(socket) > LONGEST_SOCKET_PATH) {
+    throw new UsageError(`--admin-bind '${text}': the path of a socket has at most ${LONGEST_SOCKET_PATH} bytes`);
+  }
+  if (socket) return { socket };
   const { host, port } = parseHostPort(text, '--admin-bind');
   const address = host === 'localhost' ? '127.0.0.1' : host;
   if (!isIP(address)) throw new UsageError(`--admin-bind '${text}': Envoy binds IP addresses only`);
@@ -123,6 +135,7 @@ function readCa(file: string): string {
 interface KnownProxy {
   readonly service?: string;
   readonly datacenter?: string;
+  readonly outboundPort?: number;
 }
 
 /** No adsum need be running: without an answer nothing is known. That is worth a word only where its address was given. */
@@ -151,7 +164,9 @@ async function askProxy(client: AdminClient, path: string): Promise<unknown> {
 
 function knownProxy(answer: unknown): KnownProxy {
   if (typeof answer !== 'object' || answer === null) return {};
+  const redirect = 'redirect' in answer && typeof answer.redirect === 'object' ? answer.redirect : undefined;
   return {
+    ...(redirect && 'outbound_port' in redirect && typeof redirect.outbound_port === 'number' ? { outboundPort: redirect.outbound_port } : {}),
     ...('service' in answer && typeof answer.service === 'string' && answer.service !== '' ? { service: answer.service } : {}),
     ...('datacenter' in answer && typeof answer.datacenter === 'string' && answer.datacenter !== '' ? { datacenter: answer.datacenter } : {}),
   };

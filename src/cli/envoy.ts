@@ -3,10 +3,12 @@ import { closeSync, mkdtempSync, openSync, rmSync, writeSync } from 'node:fs';
 import { constants, tmpdir } from 'node:os';
 import path from 'node:path';
 import type { Command } from 'commander';
-import { buildBootstrap } from '../envoy/bootstrap.ts';
+import { type AdminBind, buildBootstrap } from '../envoy/bootstrap.ts';
 import { addBootstrapOptions, bootstrapInput } from './bootstrap-options.ts';
 import { CliError, UsageError } from './cli-error.ts';
 import type { CliIo } from './cli-io.ts';
+import { drainEnvoy } from './drain-envoy.ts';
+import { adminSocket } from './envoy-admin-socket.ts';
 import { findEnvoy, unusable } from './envoy-binary.ts';
 
 /**
@@ -14,6 +16,9 @@ import { findEnvoy, unusable } from './envoy-binary.ts';
  * now forbids open for ten minutes.
  */
 const DRAIN_TIME_S = 30;
+
+/** Below the 30 s that Kubernetes gives a container between SIGTERM and SIGKILL. */
+const SHUTDOWN_GRACE_S = 20;
 
 /** With any of these the user takes hot restart into his own hands. */
 const HOT_RESTART_FLAGS = [
@@ -26,6 +31,7 @@ const HOT_RESTART_FLAGS = [
   '--socket-path',
 ];
 const CONFIG_FLAGS = ['-c', '--config-path', '--config-yaml'];
+/** Passed on as they come; the first SIGTERM drains first. */
 const FORWARDED: readonly NodeJS.Signals[] = ['SIGTERM', 'SIGINT', 'SIGHUP', 'SIGQUIT', 'SIGUSR1', 'SIGUSR2'];
 /** The descriptor on which Envoy finds its bootstrap. */
 const BOOTSTRAP_FD = 3;
@@ -35,15 +41,44 @@ export function registerEnvoy(program: Command, io: CliIo): void {
     .command('envoy')
     .description('run Envoy as a sidecar; what follows -- goes to Envoy')
     .usage('[options] [-- ENVOY OPTIONS]')
-    .option('--envoy-binary <file>', 'also ENVOY_BIN; default: envoy on PATH');
-  addBootstrapOptions(command).action(async (flags: { envoyBinary?: string }) => {
+    .option('--envoy-binary <file>', 'also ENVOY_BIN; default: envoy on PATH')
+    .option('--shutdown-grace-s <seconds>', 'how long requests in flight may go on after SIGTERM; 0: Envoy ends at once', String(SHUTDOWN_GRACE_S));
+  addBootstrapOptions(command, 'default: a Unix socket for this user alone').action(async (flags: EnvoyFlags) => {
     const surplus = io.afterDashes.find((arg) => hasFlag([arg], CONFIG_FLAGS));
     if (surplus) throw new UsageError(`${surplus} cannot be given: adsum writes the configuration`);
-    const input = await bootstrapInput(command, io);
+    const graceMs = parseGraceMs(flags.shutdownGraceS);
+    const given = await bootstrapInput(command, io);
     const { binary, untried } = await findEnvoy(flags.envoyBinary, io.env, io.signal);
     if (untried) io.err(`adsum: warning: ${untried}\n`);
-    io.exitWith(await runEnvoy(binary, JSON.stringify(buildBootstrap(input)), envoyArgs(io.afterDashes)));
+    const admin = flags.adminBind === undefined ? defaultAdmin(given.proxyId, io) : given.admin;
+    const input = { ...given, ...(admin && { admin }) };
+    const drain = async (): Promise<void> => {
+      if (admin && graceMs > 0) await drainEnvoy({ admin, signal: AbortSignal.timeout(graceMs) });
+    };
+    io.exitWith(await runEnvoy(binary, JSON.stringify(buildBootstrap(input)), envoyArgs(io.afterDashes), drain));
   });
+}
+
+interface EnvoyFlags {
+  readonly envoyBinary?: string;
+  readonly adminBind?: string;
+  readonly shutdownGraceS: string;
+}
+
+function parseGraceMs(text: string): number {
+  const seconds = Number(text);
+  if (text.trim() === '' || !(seconds >= 0 && seconds <= 86_400)) throw new UsageError(`--shutdown-grace-s '${text}' is not a number of seconds`);
+  return seconds * 1000;
+}
+
+function defaultAdmin(proxyId: string, io: CliIo): AdminBind | undefined {
+  const socket = adminSocket(proxyId, io.env);
+  io.err(
+    socket
+      ? `adsum: Envoy's admin interface: curl --unix-socket ${socket} http://envoy/\n`
+      : "adsum: warning: no folder of this user's own for the socket of Envoy's admin interface: it is off, and SIGTERM does not drain\n",
+  );
+  return socket ? { socket } : undefined;
 }
 
 /** What Envoy is started with: ours first, so that the user's stand last in `ps`. */
@@ -65,8 +100,11 @@ function hasFlag(args: readonly string[], flags: readonly string[]): boolean {
   return args.some((arg) => flags.some((flag) => arg === flag || arg.startsWith(`${flag}=`)));
 }
 
-/** Runs Envoy until it ends, passing signals on; resolves with its status, 128 + n when signal n ended it. */
-async function runEnvoy(binary: string, bootstrap: string, args: readonly string[]): Promise<number> {
+/**
+ * Runs Envoy until it ends, passing signals on; resolves with its status, 128 + n when signal n ended it.
+ * @param drain awaited before the first SIGTERM is passed on; a second one is passed on at once
+ */
+async function runEnvoy(binary: string, bootstrap: string, args: readonly string[], drain: () => Promise<void>): Promise<number> {
   const fd = openNameless(bootstrap);
   let child: ChildProcess;
   try {
@@ -74,8 +112,14 @@ async function runEnvoy(binary: string, bootstrap: string, args: readonly string
   } finally {
     closeSync(fd);
   }
+  let draining = false;
   const forward = (signal: NodeJS.Signals): void => {
-    child.kill(signal);
+    if (signal !== 'SIGTERM' || draining) {
+      child.kill(signal);
+      return;
+    }
+    draining = true;
+    void drain().finally(() => child.kill(signal));
   };
   for (const signal of FORWARDED) process.on(signal, forward);
   try {

@@ -1,16 +1,22 @@
 import type {
+  envoy_config_bootstrap_v3_Admin as Admin,
   envoy_config_bootstrap_v3_Bootstrap as Bootstrap,
   envoy_config_cluster_v3_Cluster as Cluster,
   envoy_config_core_v3_Address as EnvoyAddress,
   envoy_config_core_v3_TransportSocket as TransportSocket,
 } from '../proto/generated/types.ts';
 import { typed } from '../proto/typed.ts';
+import { DEFAULT_OUTBOUND_PORT } from '../topology/proxy-settings.ts';
 import { buildStatsTags } from './bootstrap-stats-tags.ts';
+import { listenerName, OUTBOUND_LISTENER } from './names.ts';
 
 /** Where the control plane is. `host` is an IP address or a DNS name. */
 export type ControlPlaneAddress =
   | { readonly host: string; readonly kind: 'ip' | 'dns'; readonly port: number }
   | { readonly kind: 'unix'; readonly path: string };
+
+/** Where Envoy serves its admin interface. Whoever reaches it can stop Envoy; a Unix socket (mode 0600) is for its own user alone. */
+export type AdminBind = { readonly address: string; readonly port: number } | { readonly socket: string };
 
 export interface BootstrapInput {
   /** The proxy's service ID. */
@@ -21,15 +27,21 @@ export interface BootstrapInput {
   readonly nodeName?: string;
   readonly datacenter: string;
   readonly controlPlane: ControlPlaneAddress;
-  readonly admin: { readonly address: string; readonly port: number };
+  /** Absent: Envoy has no admin interface. */
+  readonly admin?: AdminBind;
   /** Sent as `x-consul-token` with each stream. */
   readonly token?: string;
   /** PEM of the CAs that may have signed the control plane's certificate; without it the connection is plaintext. */
   readonly tlsCa?: string;
   /** Whether the host has IPv6 loopback: the server then lets listeners bind `::1` and `::` too. */
   readonly ipv6: boolean;
-  /** Envoy refuses further downstream connections above it, both directions together. */
+  /**
+   * Envoy refuses further downstream connections above it, both directions together. It must stay well below half of Envoy's
+   * descriptors: each connection needs another one towards its destination, and Envoy crashes when it can open none.
+   */
   readonly maxDownstreamConnections: number;
+  /** Where the outbound listener is, default 15001. */
+  readonly outboundPort?: number;
 }
 
 const XDS_CLUSTER = 'local_agent';
@@ -40,17 +52,13 @@ const XDS_CLUSTER = 'local_agent';
  */
 export function buildBootstrap(input: BootstrapInput): Bootstrap {
   return {
-    admin: {
-      access_log: [{ name: 'envoy.access_loggers.file', typed_config: typed('envoy.extensions.access_loggers.file.v3.FileAccessLog', { path: '/dev/null' }) }],
-      address: socketAddress(input.admin.address, input.admin.port),
-    },
+    ...(input.admin && { admin: buildAdmin(input.admin) }),
     node: {
       id: input.proxyId,
       cluster: input.service,
       metadata: { namespace: 'default', partition: 'default', ipv6: input.ipv6, ...(input.nodeName ? { node_name: input.nodeName } : {}) },
     },
-    // The regular expressions of large policies exceed Envoy's default limit of 100.
-    layered_runtime: { layers: [{ name: 'base', static_layer: { 're2.max_program_size.error_level': 1048576 } }] },
+    layered_runtime: { layers: [{ name: 'base', static_layer: buildRuntime(input) }] },
     overload_manager: {
       resource_monitors: [
         {
@@ -82,6 +90,28 @@ export function buildBootstrap(input: BootstrapInput): Bootstrap {
         ],
       },
     },
+  };
+}
+
+/** The part of all connections that applications of the host may hold, so that they cannot keep callers out. */
+const OUTBOUND_SHARE = 0.75;
+
+function buildRuntime({ maxDownstreamConnections, outboundPort = DEFAULT_OUTBOUND_PORT }: BootstrapInput): Record<string, number> {
+  const outbound = listenerName(OUTBOUND_LISTENER, '127.0.0.1', outboundPort);
+  return {
+    // The regular expressions of large policies exceed Envoy's default limit of 100.
+    're2.max_program_size.error_level': 1048576,
+    [`envoy.resource_limits.listener.${outbound}.connection_limit`]: Math.max(1, Math.floor(maxDownstreamConnections * OUTBOUND_SHARE)),
+  };
+}
+
+/** Octal 0600 as the decimal number that Envoy wants. */
+const OWNER_ONLY = 0o600;
+
+function buildAdmin(admin: AdminBind): Admin {
+  return {
+    access_log: [{ name: 'envoy.access_loggers.file', typed_config: typed('envoy.extensions.access_loggers.file.v3.FileAccessLog', { path: '/dev/null' }) }],
+    address: 'socket' in admin ? { pipe: { path: admin.socket, mode: OWNER_ONLY } } : socketAddress(admin.address, admin.port),
   };
 }
 

@@ -56,6 +56,12 @@ export function buildOutboundListener(
 
 const LOOPBACK = '127.0.0.1';
 
+/**
+ * Where this listener itself is dialed. Connections to loopback are never captured, so one that arrives with such a destination was made
+ * to the listener's own port; passed on to its destination it would arrive here again, and again, until Envoy has no descriptor left.
+ */
+const OWN_ADDRESSES: readonly string[] = [LOOPBACK, '::1'];
+
 /** Recovers the address that the connection was meant for before it was redirected. */
 export const ORIGINAL_DST: ListenerFilter = {
   name: 'envoy.filters.listener.original_dst',
@@ -71,7 +77,9 @@ function upstreamChains(view: ProxyView, tracing: Tracing | undefined): FilterCh
 
 /** Always tcp, even where the service speaks HTTP: the application chose the instance, so there is nothing to route. */
 function directDialChains(view: ProxyView, { directDials }: TransparentView): FilterChain[] {
-  return directDials.map((dial: DirectDial) => ({
+  const captured = directDials.map((dial: DirectDial) => ({ ...dial, addresses: dial.addresses.filter((address) => !OWN_ADDRESSES.includes(address)) }));
+  const dialed = captured.filter(({ addresses }) => addresses.length > 0);
+  return dialed.map((dial) => ({
     filter_chain_match: matchAddresses(dial.addresses),
     filters: [
       buildTcpProxy({
@@ -148,13 +156,15 @@ const HTTP_INSPECTOR: ListenerFilter = {
 };
 
 /**
- * Closes at once what the proxy may not reach. More specific chains win over it. It must not match a port alone: that would take the port
+ * Closes at once what the proxy may not reach, and whoever dials this listener itself. More specific chains win over it. It must not match a port alone: that would take the port
  * away from all chains that name none.
  */
 function deniedChain(view: ProxyView, { deniedRanges }: TransparentView): FilterChain {
+  const own = OWN_ADDRESSES.map(singleAddressRange);
+  const elsewhere = deniedRanges.filter(({ address }) => !OWN_ADDRESSES.includes(address));
   return {
     name: DENIED,
-    filter_chain_match: { prefix_ranges: deniedRanges.map(({ address, prefixLength }) => ({ address_prefix: address, prefix_len: prefixLength })) },
+    filter_chain_match: { prefix_ranges: [...elsewhere.map(({ address, prefixLength }) => ({ address_prefix: address, prefix_len: prefixLength })), ...own] },
     filters: [buildTcpProxy({ cluster: DENIED, statPrefix: DENIED, accessLogs: view.accessLogs })],
   };
 }

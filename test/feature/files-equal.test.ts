@@ -42,7 +42,7 @@ async function run(...args: string[]) {
 
 test.each(sidecars)('the bootstrap of %s is what the command prints', async (name, id, service) => {
   const file = `envoy-configs/${name}-sidecar.json`;
-  const where = ['--grpc-addr', '10.88.0.2:18000', '--ipv6', 'off'];
+  const where = ['--grpc-addr', '10.88.0.2:18000', '--ipv6', 'off', '--max-downstream-connections', '100000'];
   const { out, err } = await run('bootstrap', '--sidecar-for', id, '--service', service, '--datacenter', 'dc1', ...where);
   expect(err).toBe('');
   if (process.env.UPDATE_GOLDENS) writeFileSync(repository + file, out);

@@ -36,6 +36,25 @@ describe('virtual addresses', () => {
   });
 });
 
+test.each(['127.0.0.1:15001', '[::1]:15001'])(
+  'a connection to the own address of the outbound listener, %s, is refused: passed on, it would come back for ever',
+  (to) => {
+    for (const others of [
+      '[]',
+      // An instance that is dialed directly on loopback, and a destination whose port is the listener's.
+      '[{ kind: service-defaults, name: db, transparent_proxy: { dialed_directly: true } }]',
+      '[{ kind: service-defaults, name: far, protocol: http, destination: { addresses: [far.example], port: 15001 } }]',
+    ]) {
+      const mesh = simulate(`
+      services: [web, { name: db, machine: ${to.startsWith('[') ? '"::1"' : '127.0.0.1'} }]
+      intentions: ['web => db: allow', 'web => far: allow']
+      config_entries: ${others}
+    `);
+      expect(mesh.call({ from: 'web', to }), others).toMatchObject({ outcome: 'denied', at: 'web', cluster: 'denied' });
+    }
+  },
+);
+
 describe('addresses outside the mesh', () => {
   test('are passed on untouched', () => {
     const mesh = simulate('{ services: [web] }');

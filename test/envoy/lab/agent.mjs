@@ -206,7 +206,7 @@ async function close({ connection }) {
 
 // --- servers -------------------------------------------------------------------------------------------------------------
 
-/** kind http: answers with what it saw, as JSON. kind banner: speaks first, then echoes. Both note every connection and byte. */
+/** kind http: answers with what it saw, as JSON, after `x-lab-delay-ms`. kind banner: speaks first, then echoes. Both note every connection and byte. */
 async function listen({ kind, name, port, address = '::' }) {
   const seen = { connections: 0, bytes: '' };
   const note = (chunk) => {
@@ -233,7 +233,8 @@ function echoRequest(name) {
     });
     request.on('end', () => {
       response.setHeader('content-type', 'application/json');
-      response.end(JSON.stringify({ name, method: request.method, path: request.url, headers: request.headers, raw_headers: request.rawHeaders, body }));
+      const answer = JSON.stringify({ name, method: request.method, path: request.url, headers: request.headers, raw_headers: request.rawHeaders, body });
+      setTimeout(() => response.end(answer), Number(request.headers['x-lab-delay-ms'] ?? 0));
     });
   };
 }

@@ -25,6 +25,10 @@ export interface SidecarOptions {
   redirect?: false | string[];
   /** Additional flags of `adsum envoy`. */
   flags?: string[];
+  /** RLIMIT_NOFILE of the sidecar, default the machine's. */
+  openFiles?: number;
+  /** `--admin-bind`; null: whatever `adsum envoy` does by itself. Default 127.0.0.1:19000. */
+  adminBind?: string | null;
 }
 
 /** A few hosts with applications, sidecars and a control plane: what one test file works with. `close` removes all of it. */
@@ -117,11 +121,13 @@ export class Host {
   }
 
   /** Redirects (unless told not to) and starts an Envoy through `adsum envoy`; does not wait for it. */
-  startSidecar({ serviceId, inboundPort = 21_000, redirect = [], flags = [] }: SidecarOptions): Sidecar {
+  startSidecar(options: SidecarOptions): Sidecar {
+    const { serviceId, inboundPort = 21_000, redirect = [], flags = [], openFiles, adminBind = '127.0.0.1:19000' } = options;
     if (redirect) this.redirect(inboundPort, redirect);
     const { controlPlane, envoy } = this.#surroundings;
-    const where = ['--grpc-addr', `${controlPlane}:${grpcPort}`, '--admin-bind', '127.0.0.1:19000', '--envoy-binary', envoy];
-    const command = [process.execPath, adsumProgram, 'envoy', '--sidecar-for', serviceId, ...where, ...flags, '--', '--concurrency', '2'];
+    const where = ['--grpc-addr', `${controlPlane}:${grpcPort}`, ...(adminBind ? ['--admin-bind', adminBind] : []), '--envoy-binary', envoy];
+    const limited = openFiles ? ['prlimit', `--nofile=${openFiles}`] : [];
+    const command = [...limited, process.execPath, adsumProgram, 'envoy', '--sidecar-for', serviceId, ...where, ...flags, '--', '--concurrency', '2'];
     this.sidecar = new Sidecar(this.namespace, proxyUid, command, this.app);
     return this.sidecar;
   }

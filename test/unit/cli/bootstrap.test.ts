@@ -1,9 +1,10 @@
-import { chmodSync, mkdirSync, mkdtempSync, readFileSync, renameSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
+import { chmodSync, mkdirSync, mkdtempSync, readFileSync, renameSync, rmSync, statSync, symlinkSync, writeFileSync } from 'node:fs';
 import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { afterEach, beforeEach, expect, test, vi } from 'vitest';
+import { connectionsFor, openFileLimit } from '../../../src/cli/connection-limit.ts';
 import { envoyArgs } from '../../../src/cli/envoy.ts';
 import { asOrdinaryUser } from '../runtime/ordinary-user.ts';
 import { cli } from './run-cli.ts';
@@ -53,6 +54,42 @@ test('a token in clear text and a public admin interface are warned of', async (
 });
 
 test.each([
+  [[], { address: { socket_address: { address: '127.0.0.1', port_value: 19000 } } }],
+  [['-admin-bind', 'localhost:1234'], { address: { socket_address: { address: '127.0.0.1', port_value: 1234 } } }],
+  [['-admin-bind', 'unix:///run/a.sock'], { address: { pipe: { path: '/run/a.sock', mode: 0o600 } } }],
+  [['-admin-bind', 'off'], undefined],
+])("with %j Envoy's admin interface is at %j", async (flags, admin) => {
+  const { json } = await bootstrap(['-sidecar-for', 'web', ...flags]);
+  if (admin) expect(json.admin).toMatchObject(admin);
+  else expect(json).not.toHaveProperty('admin');
+});
+
+test('an Envoy of `adsum envoy` has its admin interface on a socket in a folder for its user alone', async () => {
+  const seen = path.join(folder, 'seen');
+  const run = (id: string) =>
+    cli(['envoy', '-proxy-id', id, ...NO_ADSUM, '-envoy-binary', fakeEnvoy('1.36.4', `cat "$2" > ${seen}`)], { env: { XDG_RUNTIME_DIR: folder } });
+  const admin = () => JSON.parse(readFileSync(seen, 'utf8')).admin.address.pipe;
+  expect(await run('web-sidecar-proxy')).toMatchObject({ status: 0, stderr: expect.stringContaining(`${folder}/adsum/web-sidecar-proxy.sock`) });
+  expect(admin()).toEqual({ path: `${folder}/adsum/web-sidecar-proxy.sock`, mode: 0o600 });
+  expect(statSync(path.join(folder, 'adsum')).mode & 0o777).toBe(0o700);
+  await run('a-long-name'.repeat(20));
+  expect(admin().path).toMatch(/\/adsum\/[0-9a-f]{16}\.sock$/);
+  // A folder that others may enter is not used.
+  chmodSync(path.join(folder, 'adsum'), 0o755);
+  await run('web-sidecar-proxy');
+  expect(path.dirname(admin().path)).not.toBe(path.join(folder, 'adsum'));
+  rmSync(path.dirname(admin().path), { recursive: true });
+});
+
+test.each([
+  ['1024', 341],
+  ['20000', 6666],
+  ['unlimited', 100_000],
+])('with %s descriptors Envoy holds at most %i connections', (openFiles, connections) => {
+  expect(connectionsFor(openFileLimit(() => `Max open files            10                   ${openFiles}                files     \n`))).toBe(connections);
+});
+
+test.each([
   [[]],
   [['-sidecar-for', 'a', '-proxy-id', 'b']],
   [['-sidecar-for', 'a', '-grpc-addr', '::1:18000']],
@@ -60,6 +97,7 @@ test.each([
   [['-sidecar-for', 'a', '-grpc-addr', '10.0.0.1:70000']],
   [['-sidecar-for', 'a', '-grpc-addr', '10.0.0.1:0']],
   [['-sidecar-for', 'a', '-admin-bind', 'example.org:1']],
+  [['-sidecar-for', 'a', '-admin-bind', `unix:///${'long'.repeat(30)}`]],
   [['-sidecar-for', 'a', '-max-downstream-connections', '0']],
 ])('%j is wrong usage and prints nothing on stdout', async (args) => {
   expect(await bootstrap(args)).toMatchObject({ status: 2, stdout: '' });
@@ -82,7 +120,7 @@ function fakeEnvoy(version: string, body = ''): string {
 test('envoy gets the bootstrap on a descriptor, and what follows -- ; its status is ours', async () => {
   const out = path.join(folder, 'seen');
   const binary = fakeEnvoy('1.36.4', `cat "$2" > ${out}; echo "$@" >> ${out}; exit 7`);
-  const result = await cli(['envoy', '-sidecar-for', 'web', ...NO_ADSUM, '-envoy-binary', binary, '--', '-l', 'debug']);
+  const result = await cli(['envoy', '-sidecar-for', 'web', ...NO_ADSUM, '-envoy-binary', binary, '--', '-l', 'debug'], { env: { XDG_RUNTIME_DIR: folder } });
   expect(result.status).toBe(7);
   const [json, args] = readFileSync(out, 'utf8').split(/(?<=\})(?=--config-path)/);
   expect(JSON.parse(json ?? '').node.id).toBe('web-sidecar-proxy');
@@ -91,11 +129,11 @@ test('envoy gets the bootstrap on a descriptor, and what follows -- ; its status
 
 test('an Envoy ended by a signal gives 128 and its number', async () => {
   const binary = fakeEnvoy('1.40.0', 'kill -TERM $$');
-  expect((await cli(['envoy', '-sidecar-for', 'web', ...NO_ADSUM], { env: { ENVOY_BIN: binary } })).status).toBe(143);
+  expect((await cli(['envoy', '-sidecar-for', 'web', ...NO_ADSUM], { env: { ENVOY_BIN: binary, XDG_RUNTIME_DIR: folder } })).status).toBe(143);
 });
 
 test('an Envoy newer than any that was tried runs, with a warning', async () => {
-  const result = await cli(['envoy', '-sidecar-for', 'web', ...NO_ADSUM, '-envoy-binary', fakeEnvoy('1.41.0')]);
+  const result = await cli(['envoy', '-sidecar-for', 'web', ...NO_ADSUM, '-envoy-binary', fakeEnvoy('1.41.0')], { env: { XDG_RUNTIME_DIR: folder } });
   expect(result.status).toBe(0);
   expect(result.stderr).toContain('warning: ');
   expect(result.stderr).toContain('Envoy 1.41.0 is newer than any that adsum was tried with (1.36 to 1.40)');
@@ -156,7 +194,7 @@ test('PATH leads to the first Envoy that can be executed', async () => {
   mkdirSync(first);
   writeFileSync(path.join(first, 'envoy'), 'not executable');
   fakeEnvoy('1.36.4', 'exit 5');
-  const run = (searchPath: string) => cli(['envoy', '-sidecar-for', 'web', ...NO_ADSUM], { env: { PATH: searchPath } });
+  const run = (searchPath: string) => cli(['envoy', '-sidecar-for', 'web', ...NO_ADSUM], { env: { PATH: searchPath, XDG_RUNTIME_DIR: folder } });
   expect((await run(`${first}:${folder}`)).status).toBe(5);
   expect((await run(first)).stderr).toMatch(/^adsum: envoy-not-executable: /m);
   expect((await run(path.join(folder, 'none'))).stderr).toMatch(/^adsum: envoy-missing: no envoy on PATH\ninstall Envoy/m);

@@ -97,3 +97,11 @@ test('metrics of an upstream listener carry its service and datacenter', () => {
     'consul.upstream.datacenter': 'dc1',
   });
 });
+
+test('applications of the host may hold three quarters of the connections, so that callers still get in', () => {
+  const limits = (more: Partial<BootstrapInput>) => buildBootstrap({ ...input, ...more }).layered_runtime?.layers?.[0]?.static_layer;
+  expect(limits({})).toMatchObject({ 'envoy.resource_limits.listener.outbound_listener:127.0.0.1:15001.connection_limit': 750 });
+  expect(limits({ outboundPort: 16_001, maxDownstreamConnections: 1 })).toMatchObject({
+    'envoy.resource_limits.listener.outbound_listener:127.0.0.1:16001.connection_limit': 1,
+  });
+});
