@@ -4,14 +4,15 @@ import type {
   envoy_config_listener_v3_Listener as Listener,
   envoy_extensions_transport_sockets_tls_v3_SubjectAltNameMatcher as SubjectAltNameMatcher,
 } from '../proto/generated/types.ts';
-import type { Authorization } from '../topology/authorization.ts';
 import { isHttp } from '../topology/proxy-settings.ts';
 import type { ProxyView, UpstreamView } from '../topology/proxy-view.ts';
 import { callerSanMatchers } from './caller-sans.ts';
+import { closedListener } from './closed-chain.ts';
 import { buildDestinationClusters, buildDestinationRoutes } from './destination.ts';
 import { connectionsOnly, securePublicListener, userCluster, userListener, userTracing } from './escape-hatch.ts';
 import { buildExposedListener, exposedCluster } from './exposed-listener.ts';
 import { applyExtensions } from './extensions/apply-extensions.ts';
+import { guardResources } from './guard/guard-resources.ts';
 import type { Tracing } from './http-connection-manager.ts';
 import { buildJwksCluster } from './jwt-authn.ts';
 import { buildExposedCluster, buildLocalAppCluster } from './local-cluster.ts';
@@ -44,27 +45,48 @@ export function buildResources(view: ProxyView, traits: EnvoyTraits): BuiltResou
 
   const localApp = note(userCluster(textIn(view.config, 'envoy_local_cluster_json'), 'envoy_local_cluster_json'));
   const ownListener = note(userListener(textIn(view.config, 'envoy_public_listener_json'), 'envoy_public_listener_json'));
+  const publicListener = ownListener ? securePublicListener(view, ownListener) : buildPublicListener(view, traits, tracing);
+  // What users wrote instead of something, or beside everything.
+  const written: UserWritten = {
+    bodies: new Set<object>([...(ownListener ? [publicListener] : []), ...(localApp ? [localApp] : [])]),
+    insteadOf: [],
+    replaced: new Set(),
+  };
   const resources = [
-    clusterResource(localApp ?? buildLocalAppCluster(view)),
+    ...(localApp && localApp.name !== LOCAL_APP ? [] : [clusterResource(localApp ?? buildLocalAppCluster(view))]),
     ...view.jwtProviders.flatMap((provider) => resourceOf(buildJwksCluster(provider))),
     ...exposedClusters(view),
-    ...view.upstreams.flatMap((upstream) => upstreamResources(view, upstream, note)),
+    ...view.upstreams.flatMap((upstream) => upstreamResources(view, upstream, written, note)),
     ...transparentResources(view, outbound?.listener !== undefined),
-    listenerResource(ownListener ? securePublicListener(view, ownListener) : buildPublicListener(view, traits, tracing)),
+    listenerResource(publicListener),
     ...view.exposedPaths.map((exposed) => listenerResource(buildExposedListener(view, exposed, traits))),
     ...(outbound?.listener ? [listenerResource(outbound.listener)] : []),
-    ...view.upstreams.flatMap((upstream) => upstreamListeners(view, upstream, tracing, note)),
+    ...view.upstreams.flatMap((upstream) => upstreamListeners(view, upstream, { tracing, written }, note)),
     ...view.upstreams.flatMap((upstream) => upstreamRoutes(view, upstream)),
   ];
-  const extended = applyExtensions(oncePerName(resources), view, traits);
+  // Last, so that it takes the name of no other.
+  if (localApp && localApp.name !== LOCAL_APP && !written.replaced.has(localApp.name ?? '')) resources.push(clusterResource(localApp));
+  const distinct = oncePerName(resources);
+  const extended = applyExtensions(distinct, { view, traits, publicListener: publicListener.name ?? '' });
   note({ problems: extended.problems });
-  if (!extended.unguarded) return { resources: oncePerName(extended.resources), problems };
-  // Without what was to guard it, the application is closed to everybody.
-  const closed = buildResources({ ...view, inbound: { ...view.inbound, authorization: NOBODY, permissivePort: undefined }, envoyExtensions: [] }, traits);
-  return { resources: closed.resources, problems };
+  const own = [...written.insteadOf, ...distinct.filter(({ body }) => !written.bodies.has(body))];
+  const guarded = guardResources(oncePerName(extended.resources), { view, publicListener: publicListener.name ?? '', own });
+  note({ problems: guarded.problems });
+  return { resources: extended.unguarded ? guarded.resources.map(closeIf(publicListener.name)) : guarded.resources, problems };
 }
 
-const NOBODY: Authorization = { defaultAction: 'deny', sources: [], jwtProviders: [], problems: [] };
+/** What users wrote in escape hatches: the resources themselves, and what adsum would have under their names. */
+interface UserWritten {
+  readonly bodies: Set<object>;
+  readonly insteadOf: EnvoyResource[];
+  /** Names of clusters that listeners lead to and that users have put another cluster in place of. */
+  readonly replaced: Set<string>;
+}
+
+/** Without what was to guard it, the application is closed to everybody. */
+function closeIf(publicListener: string | undefined): (resource: EnvoyResource) => EnvoyResource {
+  return (resource) => (resource.type === 'listener' && resource.name === publicListener ? { ...resource, body: closedListener(resource.body) } : resource);
+}
 
 /**
  * Who may finish the TLS handshake of a tcp service, for the `callers` secret. Undefined where nothing refers to that secret: an HTTP
@@ -84,7 +106,7 @@ function exposedClusters(view: ProxyView): EnvoyResource[] {
 }
 
 /** A user's own cluster replaces that of an upstream only where no config entry shapes the chain: otherwise there is not just one. */
-function upstreamResources(view: ProxyView, upstream: UpstreamView, note: Note): EnvoyResource[] {
+function upstreamResources(view: ProxyView, upstream: UpstreamView, { bodies, insteadOf, replaced: names }: UserWritten, note: Note): EnvoyResource[] {
   const own = buildUpstreamClusters(view, upstream);
   const { envoy_cluster_json: text } = upstream.settings;
   if (!text || (upstream.route.type === 'chain' && !upstream.route.chain.default)) return own;
@@ -94,7 +116,11 @@ function upstreamResources(view: ProxyView, upstream: UpstreamView, note: Note):
   if (written.name !== replaced.name && !upstream.settings.envoy_listener_json) note({ problems: [otherName(upstream.name, replaced.name)] });
   // Whatever the user makes of it, its transport stays mTLS.
   const { transport_socket } = replaced.body as Cluster;
-  return [clusterResource({ ...written, transport_socket }), ...own.filter(({ type }) => type === 'endpoint' && written.type === 'EDS')];
+  const cluster = clusterResource({ ...written, transport_socket });
+  bodies.add(cluster.body);
+  insteadOf.push({ ...replaced, name: cluster.name });
+  names.add(replaced.name);
+  return [cluster, ...own.filter(({ type }) => type === 'endpoint' && written.type === 'EDS')];
 }
 
 function otherName(upstream: string, wanted: string): Problem {
@@ -118,10 +144,18 @@ function transparentResources(view: ProxyView, listens: boolean): EnvoyResource[
   ];
 }
 
-function upstreamListeners(view: ProxyView, upstream: UpstreamView, tracing: Tracing | undefined, note: Note): EnvoyResource[] {
+function upstreamListeners(
+  view: ProxyView,
+  upstream: UpstreamView,
+  { tracing, written: users }: { tracing: Tracing | undefined; written: UserWritten },
+  note: Note,
+): EnvoyResource[] {
   const hatch = upstream.route.type === 'chain' && !upstream.route.chain.default ? undefined : upstream.settings.envoy_listener_json;
   const written = note(userListener(hatch, `envoy_listener_json of ${upstream.name}`));
-  if (written) return [listenerResource(written)];
+  if (written) {
+    users.bodies.add(written);
+    return [listenerResource(written)];
+  }
   return upstream.listener ? [listenerResource(buildUpstreamListener(view, upstream, upstream.listener, tracing))] : [];
 }
 

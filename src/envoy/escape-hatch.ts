@@ -6,11 +6,11 @@ import type {
   envoy_extensions_filters_network_http_connection_manager_v3_HttpConnectionManager as HttpConnectionManager,
   envoy_config_listener_v3_Listener as Listener,
 } from '../proto/generated/types.ts';
-import type { Authorization } from '../topology/authorization.ts';
+import { type Authorization, looksAtPaths } from '../topology/authorization.ts';
 import { isHttp } from '../topology/proxy-settings.ts';
 import type { ProxyView } from '../topology/proxy-view.ts';
 import type { Tracing } from './http-connection-manager.ts';
-import { authorizationFilters } from './public-listener.ts';
+import { authorizationFilters, requestNormalization } from './public-listener.ts';
 import { buildNetworkRbac } from './rbac.ts';
 import { buildDownstreamTls } from './tls-context.ts';
 import { parseUserJson } from './user-json.ts';
@@ -70,7 +70,9 @@ function isHttpConnectionManager({ typed_config: config }: Filter): boolean {
 function withAuthorization(view: ProxyView, filter: Filter): Filter {
   const manager = filter.typed_config as (HttpConnectionManager & NonNullable<Filter['typed_config']>) | undefined;
   if (!manager) return filter;
-  return { ...filter, typed_config: { ...manager, http_filters: [...authorizationFilters(view), ...(manager.http_filters ?? [])] } };
+  // Rules that look at paths hold for one form of each path only.
+  const normalization = looksAtPaths(view.inbound.authorization) ? requestNormalization(view) : {};
+  return { ...filter, typed_config: { ...manager, ...normalization, http_filters: [...authorizationFilters(view), ...(manager.http_filters ?? [])] } };
 }
 
 /** What can be decided of a connection alone. */

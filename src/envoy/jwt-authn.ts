@@ -23,8 +23,10 @@ export function jwtPayloadKey(provider: string): string {
   return `jwt_payload_${provider}`;
 }
 
+export const JWKS_CLUSTER_PREFIX = 'jwks_cluster_';
+
 export function jwksClusterName(provider: string): string {
-  return `jwks_cluster_${provider}`;
+  return `${JWKS_CLUSTER_PREFIX}${provider}`;
 }
 
 /**

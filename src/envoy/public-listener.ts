@@ -96,7 +96,7 @@ function forwardsCaller({ inbound, mesh }: ProxyView): boolean {
  * Requests in one form before intentions look at their paths; otherwise `/a/../secret` would not be `/secret`. Where path rules decide, that
  * includes `//secret` and `/a%2f..%2fsecret`, unless the mesh entry says otherwise.
  */
-function requestNormalization({ mesh, inbound }: ProxyView): Partial<HttpConnectionManager> {
+export function requestNormalization({ mesh, inbound }: ProxyView): Partial<HttpConnectionManager> {
   const settings = mesh.requestNormalization;
   const strict = looksAtPaths(inbound.authorization);
   const mergeSlashes = settings?.merge_slashes ?? strict;

@@ -43,6 +43,7 @@ export function fullMatch(regex: string, text: string): boolean {
 }
 
 function principalMatches(principal: Principal, request: Request): boolean {
+  if (principal.any) return true;
   if (principal.and_ids) return (principal.and_ids.ids ?? []).every((id) => principalMatches(id, request));
   if (principal.or_ids) return (principal.or_ids.ids ?? []).some((id) => principalMatches(id, request));
   if (principal.not_id) return !principalMatches(principal.not_id, request);

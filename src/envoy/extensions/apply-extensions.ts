@@ -22,7 +22,10 @@ export interface ExtendedResources {
 const CONSUL_VERSION = [1, 22, 7] as const;
 
 /** Lets each extension change the resources, in the order of writing. One that cannot be applied changes nothing. */
-export function applyExtensions(initial: readonly EnvoyResource[], view: ProxyView, traits: EnvoyTraits): ExtendedResources {
+export function applyExtensions(
+  initial: readonly EnvoyResource[],
+  { view, traits, publicListener }: { view: ProxyView; traits: EnvoyTraits; publicListener: string },
+): ExtendedResources {
   let resources = initial;
   let unguarded = false;
   const problems: Problem[] = [];
@@ -30,7 +33,7 @@ export function applyExtensions(initial: readonly EnvoyResource[], view: ProxyVi
     if (!isWanted(extension, traits)) continue;
     const required = extension.required ?? false;
     try {
-      resources = applyOne(extension, { resources, view, required });
+      resources = applyOne(extension, { resources, view, required, publicListener });
     } catch (error) {
       if (!(error instanceof ExtensionError)) throw error;
       problems.push(problemOf(extension, view, error.message));

@@ -26,7 +26,8 @@ const LOCAL_CLUSTER = 'local_ext_authz';
 const DEFAULT_TIMEOUT_MS = 200;
 
 /** Asks a service of the user's whether a request, or a connection, may pass. */
-export function applyExtAuthz(settings: Arguments, { resources, view, required }: ExtensionInput): EnvoyResource[] {
+export function applyExtAuthz(settings: Arguments, input: ExtensionInput): EnvoyResource[] {
+  const { view, required } = input;
   const { grpc_service: grpc, http_service: http } = settings.config;
   if (Boolean(grpc) === Boolean(http)) throw new ExtensionError('exactly one of GrpcService and HttpService is needed');
   const target = grpc?.target ?? http?.target;
@@ -35,18 +36,18 @@ export function applyExtAuthz(settings: Arguments, { resources, view, required }
   const service = grpc ? { grpc_service: buildGrpcService(grpc, clusterName) } : { http_service: http && buildHttpService(http, clusterName) };
   const common = { stat_prefix: settings.config.stat_prefix ?? 'response', transport_api_version: 'V3' as const, failure_mode_allow: !required };
   const patched = isHttp(view.inbound.protocol)
-    ? onRequests(settings, resources, { ...common, ...service, ...requestSettings(settings.config) })
-    : onConnections(settings, resources, { ...common, ...service });
+    ? onRequests(settings, input, { ...common, ...service, ...requestSettings(settings.config) })
+    : onConnections(settings, input, { ...common, ...service });
   return cluster ? [...patched, clusterResource(cluster)] : patched;
 }
 
 function onRequests(
   { listener_type: direction = 'inbound', insert_options: options }: Arguments,
-  resources: readonly EnvoyResource[],
+  input: ExtensionInput,
   config: HttpExtAuthz,
 ): EnvoyResource[] {
   const filter = { name: 'envoy.filters.http.ext_authz', typed_config: typed('envoy.extensions.filters.http.ext_authz.v3.ExtAuthz', config) };
-  return mapFilterChains(resources, direction, (chain) =>
+  return mapFilterChains(input, direction, (chain) =>
     mapHttpConnectionManager(chain, (manager) => {
       const filters = insertFilter(manager.http_filters ?? [], filter, 'envoy.filters.http.router', options);
       if (!filters) throw new ExtensionError(`there is no HTTP filter ${options?.filter_name ?? ''}`);
@@ -57,12 +58,12 @@ function onRequests(
 
 function onConnections(
   { listener_type: direction = 'inbound', insert_options: options, config: { http_service } }: Arguments,
-  resources: readonly EnvoyResource[],
+  input: ExtensionInput,
   config: NetworkExtAuthz,
 ): EnvoyResource[] {
   if (http_service) throw new ExtensionError('an HttpService cannot decide about connections: the protocol of the service is tcp');
   const filter = { name: 'envoy.filters.network.ext_authz', typed_config: typed('envoy.extensions.filters.network.ext_authz.v3.ExtAuthz', config) };
-  return mapFilterChains(resources, direction, (chain) => {
+  return mapFilterChains(input, direction, (chain) => {
     if (speaksHttp(chain)) return chain;
     const filters = insertFilter(chain.filters ?? [], filter, 'envoy.filters.network.tcp_proxy', options);
     if (!filters) throw new ExtensionError(`there is no network filter ${options?.filter_name ?? ''}`);

@@ -5,6 +5,8 @@ import type { EnvoyResource } from '../resource.ts';
 export interface ExtensionInput {
   readonly resources: readonly EnvoyResource[];
   readonly view: ProxyView;
+  /** The name of the listener that receives for the application: a user may have written it, under any name. */
+  readonly publicListener: string;
   /** Without it a failure of the extension itself, at run time, lets requests through. */
   readonly required: boolean;
 }

@@ -5,20 +5,25 @@ import type {
   envoy_config_listener_v3_Listener as Listener,
 } from '../../proto/generated/types.ts';
 import { typed } from '../../proto/typed.ts';
-import { DENIED, PUBLIC_LISTENER } from '../names.ts';
+import { DENIED } from '../names.ts';
 import type { EnvoyResource } from '../resource.ts';
+import type { ExtensionInput } from './extension.ts';
 
 export type Direction = 'inbound' | 'outbound';
 
 /** Whatever is not the public listener counts as outbound in Consul, exposed paths too. */
-export function directionOf({ name }: Pick<EnvoyResource, 'name'>): Direction {
-  return name.startsWith(`${PUBLIC_LISTENER}:`) ? 'inbound' : 'outbound';
+export function directionOf({ name }: Pick<EnvoyResource, 'name'>, publicListener: string): Direction {
+  return name === publicListener ? 'inbound' : 'outbound';
 }
 
 /** The listeners of one side with every chain changed, except the one that only refuses. */
-export function mapFilterChains(resources: readonly EnvoyResource[], direction: Direction, change: (chain: FilterChain) => FilterChain): EnvoyResource[] {
+export function mapFilterChains(
+  { resources, publicListener }: Pick<ExtensionInput, 'resources' | 'publicListener'>,
+  direction: Direction,
+  change: (chain: FilterChain) => FilterChain,
+): EnvoyResource[] {
   return resources.map((resource) => {
-    if (resource.type !== 'listener' || directionOf(resource) !== direction) return resource;
+    if (resource.type !== 'listener' || directionOf(resource, publicListener) !== direction) return resource;
     const listener = resource.body as Listener;
     const chains = listener.filter_chains?.map((chain) => (chain.name === DENIED ? chain : change(chain)));
     return { ...resource, body: { ...listener, ...(chains && { filter_chains: chains }) } };

@@ -21,9 +21,9 @@ const LOCAL_CLUSTER = 'local_access_log';
 /** Sends the log of every HTTP request of one side to an OpenTelemetry collector. */
 export function applyOtelAccessLogging(
   { listener_type: direction = 'inbound', config }: ExtensionArguments<'builtin/otel-access-logging'>,
-  { resources, view }: ExtensionInput,
+  input: ExtensionInput,
 ): EnvoyResource[] {
-  const { clusterName, cluster } = resolveTarget(view, config.grpc_service.target, { clusterName: LOCAL_CLUSTER, grpc: true });
+  const { clusterName, cluster } = resolveTarget(input.view, config.grpc_service.target, { clusterName: LOCAL_CLUSTER, grpc: true });
   const body = anyValue(config.body);
   const log = {
     name: 'envoy.access_loggers.open_telemetry',
@@ -34,7 +34,7 @@ export function applyOtelAccessLogging(
       resource_attributes: keyValues(config.resource_attributes),
     }),
   };
-  const patched = mapFilterChains(resources, direction, (chain) =>
+  const patched = mapFilterChains(input, direction, (chain) =>
     mapHttpConnectionManager(chain, (manager) => ({ ...manager, access_log: [...(manager.access_log ?? []), log] })),
   );
   return cluster ? [...patched, clusterResource(cluster)] : patched;

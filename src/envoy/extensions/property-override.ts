@@ -2,6 +2,7 @@ import { RESOURCE_TYPES, type ResourceType } from '../../cache/resource.ts';
 import type { ExtensionArguments } from '../../mesh/schema/extension-arguments.ts';
 import { encodeUnknown, ProtoJsonError } from '../../proto/codec.ts';
 import { chainClusters } from '../chain-cluster.ts';
+import { JWKS_CLUSTER_PREFIX } from '../jwt-authn.ts';
 import { DENIED, LOCAL_APP, passthroughClusterName } from '../names.ts';
 import type { EnvoyResource } from '../resource.ts';
 import { ExtensionError, type ExtensionInput } from './extension.ts';
@@ -11,10 +12,13 @@ type Patch = ExtensionArguments<'builtin/property-override'>['patches'][number];
 type Fields = Readonly<Record<string, unknown>>;
 
 /** Sets or clears single fields of resources, by their names in Envoy's API. */
-export function applyPropertyOverride({ patches }: ExtensionArguments<'builtin/property-override'>, { resources, view }: ExtensionInput): EnvoyResource[] {
+export function applyPropertyOverride(
+  { patches }: ExtensionArguments<'builtin/property-override'>,
+  { resources, view, publicListener }: ExtensionInput,
+): EnvoyResource[] {
   const services = servicesByResource(view);
   return resources.map((resource) => {
-    const matching = patches.filter((patch) => matches(patch, resource, services));
+    const matching = patches.filter((patch) => matches(patch, resource, { services, publicListener }));
     if (matching.length === 0) return resource;
     const body = matching.reduce((patched: Fields, patch) => applyPatch(patched, patch), resource.body as Fields);
     checkAgainstApi(resource.type, body);
@@ -29,18 +33,22 @@ const TYPES: Readonly<Record<Patch['resource_filter']['resource_type'], Resource
   route: 'route',
 };
 
-function matches({ resource_filter: filter }: Patch, resource: EnvoyResource, services: ReadonlyMap<string, ReadonlySet<string>>): boolean {
-  if (TYPES[filter.resource_type] !== resource.type || sideOf(resource) !== filter.traffic_direction) return false;
+function matches(
+  { resource_filter: filter }: Patch,
+  resource: EnvoyResource,
+  { services, publicListener }: { services: ReadonlyMap<string, ReadonlySet<string>>; publicListener: string },
+): boolean {
+  if (TYPES[filter.resource_type] !== resource.type || sideOf(resource, publicListener) !== filter.traffic_direction) return false;
   if (filter.services.length === 0) return true;
   const own = services.get(`${resource.type}/${resource.name}`);
   return filter.services.some(({ name }) => own?.has(name));
 }
 
-/** What is adsum's own, and refuses, is nobody's to change. */
-function sideOf(resource: EnvoyResource): Direction | undefined {
-  if (resource.type === 'listener') return directionOf(resource);
+/** What is adsum's own and refuses is nobody's to change, nor where the keys come from that tokens are verified with. */
+function sideOf(resource: EnvoyResource, publicListener: string): Direction | undefined {
+  if (resource.type === 'listener') return directionOf(resource, publicListener);
   if (resource.type !== 'cluster') return 'outbound';
-  if (resource.name === DENIED) return undefined;
+  if (resource.name === DENIED || resource.name.startsWith(JWKS_CLUSTER_PREFIX)) return undefined;
   return resource.name === LOCAL_APP || resource.name.startsWith('exposed_cluster_') ? 'inbound' : 'outbound';
 }
 
@@ -63,8 +71,12 @@ function servicesByResource(view: ExtensionInput['view']): ReadonlyMap<string, R
   return services;
 }
 
+/** Of a listener, cluster or route, and of an assignment of endpoints. */
+const NAMES: readonly string[] = ['name', 'cluster_name', 'clusterName'];
+
 function applyPatch(body: Fields, { op, path, value }: Patch): Fields {
   const names = path.replace(/^\/+/, '').split('/');
+  if (names.length === 1 && NAMES.includes(names[0] ?? '')) throw new ExtensionError(`${path}: a resource keeps its name, by which others find it`);
   if (names.includes('')) throw new ExtensionError(`the path ${JSON.stringify(path)} names no field`);
   if (op === 'remove') return setField(body, names, undefined, path);
   if (value === undefined || value === null) throw new ExtensionError(`${path}: add needs a value`);

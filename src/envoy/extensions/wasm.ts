@@ -19,15 +19,16 @@ type Remote = NonNullable<Code['remote']>;
 const DEFAULT_FETCH_TIMEOUT_MS = 1000;
 
 /** A WebAssembly plugin on every HTTP chain of one side. Consul's extension has never done anything for tcp. */
-export function applyWasm(settings: Arguments, { resources, view, required }: ExtensionInput): EnvoyResource[] {
+export function applyWasm(settings: Arguments, input: ExtensionInput): EnvoyResource[] {
   if (settings.protocol === 'tcp') throw new ExtensionError('plugins for tcp are not supported');
-  const config = buildPluginConfig(settings, view, required);
+  const config = buildPluginConfig(settings, input.view, input.required);
   const filter = { name: 'envoy.filters.http.wasm', typed_config: typed('envoy.extensions.filters.http.wasm.v3.Wasm', { config }) };
-  return mapFilterChains(resources, settings.listener_type, (chain) =>
-    mapHttpConnectionManager(chain, (manager) => ({
-      ...manager,
-      http_filters: insertFilter(manager.http_filters ?? [], filter, 'envoy.filters.http.router', settings.insert_options) ?? manager.http_filters,
-    })),
+  return mapFilterChains(input, settings.listener_type, (chain) =>
+    mapHttpConnectionManager(chain, (manager) => {
+      const filters = insertFilter(manager.http_filters ?? [], filter, 'envoy.filters.http.router', settings.insert_options);
+      if (!filters) throw new ExtensionError(`there is no HTTP filter ${settings.insert_options?.filter_name ?? 'envoy.filters.http.router'}`);
+      return { ...manager, http_filters: filters };
+    }),
   );
 }
 
