@@ -103,7 +103,7 @@ export async function startControlPlane(options: ControlPlaneOptions): Promise<C
       directory: versions.guard(admission.admit(createProxyDirectory(reconciler))),
       logger,
       clock,
-      onNack: (type) => metrics.nacks.inc({ type }),
+      metrics,
     });
     closers.push(() => xds.close());
     closers.push(reportDeliveredRoots({ ca: authority, clock, idle: () => reconciler.idle, streams: () => xds.streams() }));
@@ -113,7 +113,7 @@ export async function startControlPlane(options: ControlPlaneOptions): Promise<C
       socket: adminSocketOf(options.dataDir),
       api,
       metrics,
-      observe: () => observeGauges(metrics, { api, leaves }),
+      observe: () => observeGauges(metrics, { api, leaves, xds }),
       ...(admission.readAccess ? { readAccess: admission.readAccess } : {}),
     });
     closers.push(() => admin.close());

@@ -18,6 +18,21 @@ export function createMetrics(registry = new Registry()) {
     snapshotsBuilt: new Counter({ name: 'adsum_snapshots_built_total', help: 'Proxy snapshots computed', registers }),
     snapshotsChanged: new Counter({ name: 'adsum_snapshots_changed_total', help: 'Proxy snapshots that differed and were handed to streams', registers }),
     nacks: new Counter({ name: 'adsum_xds_nacks_total', help: 'Responses an Envoy rejected, by resource type', labelNames: ['type'] as const, registers }),
+    xdsConnections: new Gauge({ name: 'adsum_xds_connections', help: 'Open connections of the xDS port', registers }),
+    xdsStreams: new Gauge({ name: 'adsum_xds_streams', help: 'Open xDS streams', registers }),
+    xdsNames: new Gauge({ name: 'adsum_xds_subscribed_names', help: 'Resource names kept because clients said them', registers }),
+    xdsInboundBytes: new Gauge({ name: 'adsum_xds_inbound_bytes', help: 'Bytes of requests that have arrived and are not worked off', registers }),
+    xdsOpened: new Counter({ name: 'adsum_xds_streams_opened_total', help: 'xDS streams opened', registers }),
+    xdsRequests: new Counter({ name: 'adsum_xds_requests_total', help: 'Requests worked off', registers }),
+    xdsRequestBytes: new Counter({ name: 'adsum_xds_request_bytes_total', help: 'Bytes of these', registers }),
+    xdsResponses: new Counter({ name: 'adsum_xds_responses_total', help: 'Responses sent', registers }),
+    xdsResponseBytes: new Counter({ name: 'adsum_xds_response_bytes_total', help: 'Bytes of these', registers }),
+    xdsRefused: new Counter({
+      name: 'adsum_xds_refused_total',
+      help: 'Streams and connections ended because of what their client did, by reason',
+      labelNames: ['reason'] as const,
+      registers,
+    }),
     leafExpiry: new Gauge({ name: 'adsum_leaf_earliest_expiry_seconds', help: 'Unix time at which the first leaf in use expires', registers }),
   };
 }

@@ -6,7 +6,7 @@ export interface NodeRefusal {
   readonly refusal: string;
 }
 
-/** Reads who is calling from the first message of a stream. */
+/** Reads who is calling from the first message of a stream; of the node only what is needed later is kept. */
 export function readConnectedNode(bytes: Uint8Array | undefined, peer: string, token: string | undefined): ConnectedNode | NodeRefusal {
   if (!bytes) return { refusal: 'the first request of a stream must carry the node' };
   let node: ReturnType<typeof decodeNode>;
@@ -15,16 +15,14 @@ export function readConnectedNode(bytes: Uint8Array | undefined, peer: string, t
   } catch (error) {
     return { refusal: `the node cannot be read: ${error instanceof Error ? error.message : String(error)}` };
   }
-  const { id, cluster, metadata, userAgent, version } = node;
+  const { id, nodeName, ipv6, userAgent, version } = node;
   if (id === '') return { refusal: 'the node has no id; it must be the ID of the proxy service' };
   const isEnvoy = userAgent === '' || userAgent === 'envoy';
-  const nodeName = metadata.node_name;
   return {
     id,
-    cluster,
-    metadata,
+    ipv6,
     peer,
-    ...(typeof nodeName === 'string' && nodeName !== '' && { nodeName }),
+    ...(nodeName !== '' && { nodeName }),
     ...(isEnvoy && version && { envoyVersion: version }),
     ...(token && { token }),
   };

@@ -4,10 +4,10 @@ import type { Snapshot } from '../cache/resource.ts';
 export interface ConnectedNode {
   /** The proxy's service ID. Never empty. */
   readonly id: string;
-  readonly cluster: string;
   /** `node_name` of the metadata: the catalog node, needed where one ID is used on several. */
   readonly nodeName?: string;
-  readonly metadata: Readonly<Record<string, unknown>>;
+  /** `ipv6` of the metadata, set by `adsum bootstrap`: the host has an IPv6 loopback, so listeners may bind `::1` and `::`. */
+  readonly ipv6: boolean;
   /** `[1, 36, 4]`; undefined when the client did not say, as clients other than Envoy do. */
   readonly envoyVersion?: readonly [number, number, number];
   /** Address and port of the client. */
@@ -17,7 +17,17 @@ export interface ConnectedNode {
 }
 
 /** Names of gRPC status codes that a stream can be ended with. */
-export type EndCode = 'OK' | 'INVALID_ARGUMENT' | 'NOT_FOUND' | 'PERMISSION_DENIED' | 'UNAUTHENTICATED' | 'UNAVAILABLE' | 'INTERNAL';
+export type EndCode =
+  | 'OK'
+  | 'INVALID_ARGUMENT'
+  | 'NOT_FOUND'
+  | 'PERMISSION_DENIED'
+  | 'UNAUTHENTICATED'
+  | 'UNAVAILABLE'
+  | 'INTERNAL'
+  | 'RESOURCE_EXHAUSTED'
+  | 'DEADLINE_EXCEEDED'
+  | 'UNIMPLEMENTED';
 
 /** The stream of one proxy, as the control plane sees it. Both methods may be called at any time; after the end they do nothing. */
 export interface Subscriber {

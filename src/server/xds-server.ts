@@ -1,14 +1,23 @@
 import { randomBytes } from 'node:crypto';
+import type { ServerHttp2Session } from 'node:http2';
 import * as grpc from '@grpc/grpc-js';
-import type { ResourceType } from '../cache/resource.ts';
 import { XDS_METHODS, type XdsMethod } from '../proto/services.ts';
 import type { Clock } from '../runtime/clock.ts';
 import { FairQueue } from '../runtime/fair-queue.ts';
 import type { Logger } from '../runtime/logger.ts';
+import { createMetrics, type Metrics } from '../runtime/metrics.ts';
+import { takeFrom } from './budget.ts';
+import { Connection } from './connection.ts';
 import { EncodedResources } from './encoded-resources.ts';
-import type { ProxyDirectory } from './proxy-directory.ts';
+import { type Call, GrpcTransport, http2StreamOf } from './grpc-transport.ts';
+import { defaultLimits, type RefusalReason, ServerBudgets, type XdsLimits } from './limits.ts';
+import type { EndCode, ProxyDirectory } from './proxy-directory.ts';
+import { StreamLog } from './stream-log.ts';
 import type { StreamStatus } from './stream-status.ts';
-import { type StreamTransport, XdsStream } from './xds-stream.ts';
+import { XdsListener } from './xds-listener.ts';
+import { XdsStream } from './xds-stream.ts';
+
+export { ListenError } from './xds-listener.ts';
 
 export interface XdsServerOptions {
   /** Port 0 takes a free one. */
@@ -18,8 +27,10 @@ export interface XdsServerOptions {
   readonly directory: ProxyDirectory;
   readonly logger: Logger;
   readonly clock: Clock;
-  /** Called for every refusal that is not a mere repetition of the one before. */
-  readonly onNack?: (type: ResourceType) => void;
+  /** Default: counted where nobody looks. */
+  readonly metrics?: Metrics;
+  /** What differs from `defaultLimits`. */
+  readonly limits?: Partial<XdsLimits>;
   /** Aborting it is the same as `close()`. */
   readonly signal?: AbortSignal;
 }
@@ -28,71 +39,110 @@ export interface XdsServer {
   readonly port: number;
   /** All open streams whose node is known, oldest first. */
   streams(): StreamStatus[];
+  /** What clients make it keep at this moment. */
+  usage(): XdsUsage;
   /** Ends all streams (UNAVAILABLE, so that clients reconnect) within two seconds. */
   close(): Promise<void>;
 }
 
-/** The address cannot be listened on. `code` is the system's, e.g. `EADDRINUSE`. */
-export class ListenError extends Error {
-  readonly code: string;
-  constructor(code: string, message: string) {
-    super(message);
-    this.name = 'ListenError';
-    this.code = code;
-  }
+export interface XdsUsage {
+  readonly connections: number;
+  readonly streams: number;
+  /** Resource names that clients said: subscriptions, and what they brought from earlier streams. */
+  readonly names: number;
+  /** Bytes of requests that have arrived and are not worked off. */
+  readonly inboundBytes: number;
 }
 
 /** How long clients may take to let go of their connections when the server closes. */
 const CLOSE_MS = 2000;
 
-const OPTIONS: grpc.ServerOptions = {
-  // finds proxies that vanished without closing their connection
-  'grpc.keepalive_time_ms': 30_000,
-  'grpc.keepalive_timeout_ms': 20_000,
-  'grpc.keepalive_permit_without_calls': 1,
-  // each proxy has a stream; HTTP/2 itself ends at 2^31 - 1
-  'grpc.max_concurrent_streams': 2 ** 31 - 1,
-  'grpc.max_send_message_length': -1,
-  // a reconnecting Envoy lists all it has, by name and version: some 100 bytes each
-  'grpc.max_receive_message_length': 16 * 1024 * 1024,
-  'grpc.enable_channelz': 0,
-};
+/** Streams that HTTP/2 lets a client open on one connection; those above the limit of xDS streams are told why they are ended. */
+const SPARE_STREAMS = 28;
+
+function grpcOptions(limits: XdsLimits): grpc.ServerOptions {
+  return {
+    'grpc.max_concurrent_streams': limits.streamsPerConnection + SPARE_STREAMS,
+    // a connection without streams is of no use; Envoy tries again within half a minute
+    'grpc.max_connection_idle_ms': 60_000,
+    'grpc.max_send_message_length': -1,
+    'grpc.max_receive_message_length': limits.requestBytes,
+    'grpc.enable_channelz': 0,
+  };
+}
 
 /**
  * Serves xDS over gRPC: ADS and the per-type services, in both variants.
  * @throws ListenError when the port is in use or the address is none of this machine
  */
-export async function startXdsServer({ address, tls, directory, logger, clock, onNack, signal }: XdsServerOptions): Promise<XdsServer> {
+export async function startXdsServer(options: XdsServerOptions): Promise<XdsServer> {
+  const { address, tls, directory, logger, clock, signal, metrics = createMetrics() } = options;
+  const limits = { ...defaultLimits, ...options.limits };
   // grpc-js writes to stderr of its own accord; what matters reaches us as errors and events as well
   const quietly = (...words: unknown[]) => logger.debug({ words }, 'grpc-js');
   grpc.setLogger({ error: quietly, info: quietly, debug: quietly });
-  const server = new grpc.Server(OPTIONS);
+  const server = new grpc.Server(grpcOptions(limits));
   const streams = new Map<number, XdsStream>();
-  const shared = { directory, logger, clock, encoded: new EncodedResources(), turns: new FairQueue<() => void>({ work: (turn) => turn() }), onNack };
+  const budgets = new ServerBudgets(limits);
+  const log = new StreamLog(logger, clock, () => streams.size);
+  const turns = new FairQueue<() => void>({ work: (turn) => turn() });
+  const shared = { directory, logger, clock, budgets, limits, log, metrics, encoded: new EncodedResources(), turns };
+  const connections = new WeakMap<object, Connection>();
   // nonces must not look like those of this server's former life
   const life = randomBytes(3).toString('hex');
   let opened = 0;
 
+  const injector = server.createConnectionInjector(credentialsOf(tls));
+  const listener = new XdsListener({
+    ...address,
+    limits,
+    clock,
+    accept: (socket) => injector.injectConnection(socket),
+    refused: (reason, peer) => {
+      metrics.xdsRefused.inc({ reason });
+      logger.warn({ peer, reason }, 'connection refused');
+    },
+  });
+
+  function connectionOf(call: Call): Connection | undefined {
+    const { session } = http2StreamOf(call);
+    if (!session || session.destroyed) return undefined;
+    const known = connections.get(session);
+    if (known) return known;
+    const connection = new Connection(session as ServerHttp2Session, limits, clock);
+    connections.set(session, connection);
+    return connection;
+  }
+
   function accept(method: XdsMethod, call: Call): void {
+    call.on('error', () => {});
+    const connection = connectionOf(call);
+    if (!connection) return;
+    listener.established(call.getPeer());
     const number = ++opened;
-    const stream = new XdsStream(method, transportOf(call), { ...shared, number, noncePrefix: `${life}-${number}-` });
-    streams.set(number, stream);
+    metrics.xdsOpened.inc();
+    const refuse = (reason: RefusalReason, code: EndCode, message: string) => stream.refuse(reason, code, message);
+    const transport = new GrpcTransport(call, { connection, inboundBytes: budgets.inboundBytes, limits, clock, refuse }, (message) => stream.receive(message));
+    const stream: XdsStream = new XdsStream(method, transport, { ...shared, connection, number, noncePrefix: `${life}-${number}-` });
     const close = () => {
       stream.close();
+      transport.close();
       streams.delete(number);
+      connection.carried.delete(stream);
     };
-    call.on('data', (message: Buffer) => stream.receive(message));
+    // an ended stream counts until its client has let go of it
+    const counted = [connection.streams, budgets.streams];
+    const exhausted = takeFrom(counted, 1);
+    if (!exhausted) http2StreamOf(call).once('close', () => takeFrom(counted, -1));
+    streams.set(number, stream);
+    connection.carried.add(stream);
     call.on('end', () => {
       close();
       call.end();
     });
-    call.on('cancelled', close);
-    call.on('close', close);
-    call.on('error', (error: Error) => {
-      // also how a stream is ended from this side, after it was closed
-      if (streams.get(number)?.closed === false) logger.debug({ stream: number, reason: error.message }, 'stream broke');
-      close();
-    });
+    for (const over of ['cancelled', 'close', 'error']) call.on(over, close);
+    if (exhausted) refuse('streams', 'RESOURCE_EXHAUSTED', `more than ${exhausted.limit} ${exhausted.what}`);
+    else if (headerBytes(call.metadata) > limits.headerBytes) refuse('header_bytes', 'RESOURCE_EXHAUSTED', `more than ${limits.headerBytes} bytes of headers`);
   }
 
   for (const methods of groupByService(XDS_METHODS)) {
@@ -102,10 +152,14 @@ export async function startXdsServer({ address, tls, directory, logger, clock, o
     );
   }
 
-  const port = await listen(server, address, credentialsOf(tls));
+  const port = await listener.listen();
   let closing: Promise<void> | undefined;
   const close = () => {
-    closing ??= shutDown(server, [...streams.values()], clock);
+    closing ??= (async () => {
+      listener.close();
+      await shutDown(server, [...streams.values()], clock);
+      log.flush();
+    })();
     return closing;
   };
   signal?.addEventListener('abort', () => void close(), { once: true });
@@ -113,35 +167,20 @@ export async function startXdsServer({ address, tls, directory, logger, clock, o
   return {
     port,
     streams: () => Array.from(streams.values(), (stream) => stream.status()).filter((status) => status !== undefined),
+    usage: () => ({
+      connections: listener.connections,
+      streams: budgets.streams.used,
+      names: budgets.names.used,
+      inboundBytes: budgets.inboundBytes.used,
+    }),
     close,
   };
 }
 
-type Call = grpc.ServerDuplexStream<Buffer, Buffer>;
-
-function transportOf(call: Call): StreamTransport {
-  const token = call.metadata.get('x-consul-token')[0];
-  return {
-    peer: call.getPeer(),
-    ...(token !== undefined && { token: token.toString() }),
-    write: (message, flushed) => {
-      call.write(message, flushed);
-    },
-    end: (code, details) => {
-      if (code === 'OK') call.end();
-      else call.emit('error', { code: grpc.status[code], details, metadata: readableMessage(details) });
-    },
-  };
-}
-
-/**
- * grpc-js writes `%20` for every space, which Envoy's log shows as it is. gRPC asks for less: only what is not printable ASCII, and
- * `%`, is escaped (https://github.com/grpc/grpc/blob/master/doc/PROTOCOL-HTTP2.md, Status-Message).
- */
-function readableMessage(details: string): grpc.Metadata {
-  const metadata = new grpc.Metadata();
-  metadata.set('grpc-message', details.replace(/[^ -$&-~]+/g, encodeURIComponent));
-  return metadata;
+function headerBytes(metadata: grpc.Metadata): number {
+  let bytes = 0;
+  for (const [key, values] of Object.entries(metadata.toHttp2Headers())) for (const value of [values].flat()) bytes += key.length + String(value).length;
+  return bytes;
 }
 
 /** Messages stay bytes here, so that one that cannot be read ends its own stream with a reason. */
@@ -172,17 +211,6 @@ function credentialsOf(tls: XdsServerOptions['tls']): grpc.ServerCredentials {
   if (!tls) return grpc.ServerCredentials.createInsecure();
   const pair = { cert_chain: Buffer.from(tls.cert), private_key: Buffer.from(tls.key) };
   return grpc.ServerCredentials.createSsl(tls.clientCa ? Buffer.from(tls.clientCa) : null, [pair], tls.clientCa !== undefined);
-}
-
-function listen(server: grpc.Server, { host, port }: XdsServerOptions['address'], credentials: grpc.ServerCredentials): Promise<number> {
-  const target = `${host.includes(':') ? `[${host}]` : host}:${port}`;
-  return new Promise((resolve, reject) => {
-    server.bindAsync(target, credentials, (error, bound) => {
-      if (!error) return resolve(bound);
-      const code = /\bE[A-Z]{3,}\b/.exec(error.message)?.[0] ?? 'UNKNOWN';
-      reject(new ListenError(code, `cannot listen on ${target}: ${code === 'UNKNOWN' ? error.message : code}`));
-    });
-  });
 }
 
 async function shutDown(server: grpc.Server, streams: readonly XdsStream[], clock: Clock): Promise<void> {

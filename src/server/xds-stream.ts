@@ -1,13 +1,18 @@
-import { type CachedResource, RESOURCE_TYPES, type ResourceType, type Snapshot } from '../cache/resource.ts';
-import { decodeDeltaRequest, decodeSotwRequest, type XdsMethod } from '../proto/services.ts';
+import { RESOURCE_TYPES, type ResourceType, type Snapshot } from '../cache/resource.ts';
+import { decodeDeltaRequest, decodeSotwRequest, RequestTooLargeError, type XdsMethod } from '../proto/services.ts';
 import type { Clock } from '../runtime/clock.ts';
 import type { FairQueue } from '../runtime/fair-queue.ts';
-import type { Logger } from '../runtime/logger.ts';
+import { isLogged, type Logger } from '../runtime/logger.ts';
+import type { Metrics } from '../runtime/metrics.ts';
 import type { XdsRequest } from '../xds/messages.ts';
 import { Session } from '../xds/session.ts';
+import { takeFrom } from './budget.ts';
 import { readConnectedNode } from './connected-node.ts';
+import type { CarriedStream, Connection } from './connection.ts';
 import type { EncodedResources } from './encoded-resources.ts';
+import type { RefusalReason, ServerBudgets, XdsLimits } from './limits.ts';
 import type { ConnectedNode, EndCode, ProxyDirectory, Subscriber } from './proxy-directory.ts';
+import type { StreamLog } from './stream-log.ts';
 import type { StreamStatus } from './stream-status.ts';
 
 /** The transport of one stream. */
@@ -17,6 +22,8 @@ export interface StreamTransport {
   readonly token?: string;
   /** Sends one message; `flushed` is called when the next one may follow. */
   write(message: Buffer, flushed: () => void): void;
+  /** A message that `receive` took has been worked off; the client may send more. */
+  done(message: Buffer): void;
   end(code: EndCode, message: string): void;
 }
 
@@ -29,15 +36,23 @@ export interface StreamContext {
   readonly turns: FairQueue<() => void>;
   readonly logger: Logger;
   readonly clock: Clock;
-  readonly onNack?: ((type: ResourceType) => void) | undefined;
+  /** What the connection that carries the stream, and the server, have left. */
+  readonly connection: Connection;
+  readonly budgets: ServerBudgets;
+  readonly limits: XdsLimits;
+  readonly log: StreamLog;
+  readonly metrics: Metrics;
 }
 
 const TYPE_OF_URL: ReadonlyMap<string, ResourceType> = new Map((Object.keys(RESOURCE_TYPES) as ResourceType[]).map((type) => [RESOURCE_TYPES[type], type]));
 
 type Message = Omit<XdsRequest, 'type'> & { readonly typeUrl: string; readonly node?: Uint8Array };
 
-/** One xDS stream: its session, driven by messages, snapshots and time, one unflushed write at a time. */
-export class XdsStream {
+/**
+ * One xDS stream: its session, driven by messages, snapshots and time. Messages wait for the stream's turn, and a response is made only
+ * when the one before it is flushed.
+ */
+export class XdsStream implements CarriedStream {
   readonly #method: XdsMethod;
   readonly #transport: StreamTransport;
   readonly #context: StreamContext;
@@ -48,6 +63,10 @@ export class XdsStream {
   readonly #turn = () => this.#contain(() => this.#takeTurn());
   #node?: ConnectedNode;
   #connection?: { close(): void };
+  readonly #inbox: Buffer[] = [];
+  /** What the stream is counted under once it is known whose it is. */
+  #proxyKey?: string;
+  #names = 0;
   #writing = false;
   #closed = false;
   #cancelTimer = () => {};
@@ -58,24 +77,65 @@ export class XdsStream {
     this.#context = context;
     this.#connectedAt = context.clock.now();
     this.#session = new Session(method.variant, context.noncePrefix);
+    this.#cancelTimer = context.clock.after(context.limits.firstRequestMs, () => {
+      this.refuse('first_request_deadline', 'DEADLINE_EXCEEDED', `no request within ${context.limits.firstRequestMs} ms`);
+    });
   }
 
   /** Takes in one message of the client. */
-  receive(bytes: Uint8Array): void {
-    if (!this.#closed) this.#contain(() => this.#receive(bytes));
+  receive(bytes: Buffer): void {
+    if (this.#closed) return;
+    this.#inbox.push(bytes);
+    this.#schedule();
   }
 
-  #receive(bytes: Uint8Array): void {
+  get unanswered(): boolean {
+    return this.#writing || this.#session.unanswered;
+  }
+
+  #work(bytes: Buffer): void {
+    const { metrics, clock } = this.#context;
+    metrics.xdsRequests.inc();
+    metrics.xdsRequestBytes.inc(bytes.length);
     const message = this.#decode(bytes);
     if (!message) return;
     if (!this.#node && !this.#greet(message.node)) return;
     const type = this.#typeOf(message.typeUrl);
     if (!type) return;
     const { node: _node, typeUrl: _url, ...request } = message;
-    const now = this.#context.clock.now();
-    if (!this.#session.request({ ...request, type }, now)) return;
-    this.#logNack(type);
-    this.#schedule();
+    const changed = this.#session.request({ ...request, type }, clock.now());
+    if (!changed || !this.#countNames()) return;
+    if (request.error !== undefined || this.#loggedNacks.size > 0) this.#logNack(type);
+  }
+
+  /** False: the client keeps more names than it may, and the stream has ended. */
+  #countNames(): boolean {
+    const { connection, budgets } = this.#context;
+    const added = this.#session.names - this.#names;
+    if (added === 0 || this.#proxyKey === undefined) return true;
+    const exhausted = takeFrom([connection.names, budgets.ofProxy(this.#proxyKey).names, budgets.names], added);
+    if (!exhausted) this.#names += added;
+    else this.refuse('names', 'RESOURCE_EXHAUSTED', `more than ${exhausted.limit} ${exhausted.what}`);
+    return !exhausted;
+  }
+
+  /** A proxy's streams are counted by what it says it is, where it comes from and its token: nobody uses up what is another's. */
+  #countStream({ id, nodeName, peer, token }: ConnectedNode): boolean {
+    const { budgets } = this.#context;
+    const key = JSON.stringify([id, nodeName, peer.slice(0, peer.lastIndexOf(':')), token]);
+    const exhausted = takeFrom([budgets.ofProxy(key).streams], 1);
+    if (!exhausted) this.#proxyKey = key;
+    else this.refuse('streams', 'RESOURCE_EXHAUSTED', `more than ${exhausted.limit} ${exhausted.what}`);
+    return !exhausted;
+  }
+
+  #giveBack(): void {
+    if (this.#proxyKey === undefined) return;
+    const { connection, budgets } = this.#context;
+    const proxy = budgets.ofProxy(this.#proxyKey);
+    takeFrom([connection.names, proxy.names, budgets.names], -this.#names);
+    takeFrom([proxy.streams], -1);
+    budgets.release(this.#proxyKey);
   }
 
   /** Lets go of everything; called once the transport is over, however it ended. */
@@ -84,8 +144,13 @@ export class XdsStream {
     this.#closed = true;
     this.#cancelTimer();
     this.#context.turns.remove(this.#turn);
+    this.#inbox.length = 0;
     this.#connection?.close();
-    if (this.#node) this.#context.logger.info({ ...this.#names(), connected_ms: this.#context.clock.now() - this.#connectedAt }, 'stream closed');
+    this.#giveBack();
+    if (!this.#node) return;
+    const { log, logger, clock } = this.#context;
+    log.closed(this.#node.id);
+    if (isLogged(logger, 'debug')) logger.debug({ ...this.#fields(), connected_ms: clock.now() - this.#connectedAt }, 'stream closed');
   }
 
   /** Ends the stream from this side. */
@@ -121,19 +186,21 @@ export class XdsStream {
     try {
       step();
     } catch (error) {
-      this.#context.logger.error({ ...this.#names(), error: error instanceof Error ? error.stack : String(error) }, 'stream failed');
+      this.#context.logger.error({ ...this.#fields(), error: error instanceof Error ? error.stack : String(error) }, 'stream failed');
       this.end('INTERNAL', 'adsum failed on this stream; its log says why');
     }
   }
 
   #decode(bytes: Uint8Array): Message | undefined {
+    const { namesPerConnection } = this.#context.limits;
     try {
-      if (this.#method.variant === 'delta') return { ...decodeDeltaRequest(bytes), version: '' };
-      const { names, ...message } = decodeSotwRequest(bytes);
+      if (this.#method.variant === 'delta') return { ...decodeDeltaRequest(bytes, namesPerConnection), version: '' };
+      const { names, ...message } = decodeSotwRequest(bytes, namesPerConnection);
       return { ...message, subscribe: names, unsubscribe: [], initialVersions: new Map() };
     } catch (error) {
       const reason = error instanceof Error ? error.message : String(error);
-      this.#refuse(`the request is no ${this.#method.variant === 'delta' ? 'DeltaDiscoveryRequest' : 'DiscoveryRequest'}: ${reason}`);
+      if (error instanceof RequestTooLargeError) this.refuse('names', 'RESOURCE_EXHAUSTED', reason);
+      else this.#refuse(`the request is no ${this.#method.variant === 'delta' ? 'DeltaDiscoveryRequest' : 'DiscoveryRequest'}: ${reason}`);
       return undefined;
     }
   }
@@ -146,8 +213,14 @@ export class XdsStream {
       this.#refuse(node.refusal);
       return false;
     }
+    if (!this.#countStream(node)) return false;
+    this.#cancelTimer();
     this.#node = node;
-    this.#context.logger.info({ ...this.#names(), envoy: node.envoyVersion?.join('.'), variant: this.#method.variant }, 'stream opened');
+    const { log, logger } = this.#context;
+    log.opened(node.id);
+    if (isLogged(logger, 'debug')) {
+      logger.debug({ ...this.#fields(), envoy: node.envoyVersion?.join('.'), variant: this.#method.variant }, 'stream opened');
+    }
     const subscriber: Subscriber = {
       update: (snapshot) => this.#update(snapshot),
       end: (code, message) => this.end(code, message),
@@ -167,16 +240,23 @@ export class XdsStream {
       if (!type && !this.#unknownTypes.has(typeUrl)) {
         // bounded: a client cannot make the set or the log grow for ever
         if (this.#unknownTypes.size < 20) this.#unknownTypes.add(typeUrl);
-        this.#context.logger.debug({ ...this.#names(), type_url: typeUrl }, 'a type adsum does not serve; its requests stay unanswered');
+        this.#context.logger.debug({ ...this.#fields(), type_url: typeUrl }, 'a type adsum does not serve; its requests stay unanswered');
       }
       return type;
     }
     return undefined;
   }
 
-  #refuse(reason: string): void {
-    this.#context.logger.warn({ ...this.#names(), reason }, 'stream refused');
-    this.end('INVALID_ARGUMENT', reason);
+  #refuse(message: string): void {
+    this.refuse('invalid', 'INVALID_ARGUMENT', message);
+  }
+
+  /** Ends the stream because of what its client did. */
+  refuse(reason: RefusalReason, code: EndCode, message: string): void {
+    if (this.#closed) return;
+    this.#context.metrics.xdsRefused.inc({ reason });
+    this.#context.logger.warn({ ...this.#fields(), reason: message }, 'stream refused');
+    this.end(code, message);
   }
 
   #update(snapshot: Snapshot): void {
@@ -184,11 +264,22 @@ export class XdsStream {
   }
 
   #schedule(): void {
-    if (!this.#closed && !this.#writing) this.#context.turns.add(this.#turn);
+    if (!this.#closed && (!this.#writing || this.#inbox.length > 0)) this.#context.turns.add(this.#turn);
   }
 
   #takeTurn(): void {
-    if (this.#closed || this.#writing) return;
+    const request = this.#inbox.shift();
+    if (request) {
+      this.#work(request);
+      this.#transport.done(request);
+      this.#schedule();
+      // all that the client has said first, so that one response answers it
+      if (this.#inbox.length > 0) return;
+    }
+    if (!this.#closed && !this.#writing) this.#respond();
+  }
+
+  #respond(): void {
     const now = this.#context.clock.now();
     const { response, wakeAt } = this.#session.next(now);
     this.#cancelTimer();
@@ -198,9 +289,15 @@ export class XdsStream {
       return;
     }
     this.#writing = true;
-    const { type, nonce, resources, removed } = response;
-    this.#context.logger.debug({ ...this.#names(), type, nonce, resources: namesOf(resources), removed }, 'response sent');
-    this.#transport.write(this.#context.encoded.encode(this.#method.variant, response), () => {
+    const { logger, encoded, metrics } = this.#context;
+    if (isLogged(logger, 'debug')) {
+      const { type, nonce, resources, removed } = response;
+      logger.debug({ ...this.#fields(), type, nonce, resources: resources.map(({ name }) => name), removed }, 'response sent');
+    }
+    const bytes = encoded.encode(this.#method.variant, response);
+    metrics.xdsResponses.inc();
+    metrics.xdsResponseBytes.inc(bytes.length);
+    this.#transport.write(bytes, () => {
       this.#writing = false;
       this.#schedule();
     });
@@ -212,20 +309,16 @@ export class XdsStream {
     if (!nack) this.#loggedNacks.delete(type);
     else if (this.#loggedNacks.get(type) !== nack.error) {
       this.#loggedNacks.set(type, nack.error);
-      this.#context.onNack?.(type);
+      this.#context.metrics.nacks.inc({ type });
       const { error: reason, resources, nonce, version } = nack;
-      this.#context.logger.warn({ ...this.#names(), type, resources, reason, nonce, version }, 'the proxy refused its configuration (NACK)');
+      this.#context.logger.warn({ ...this.#fields(), type, resources, reason, nonce, version }, 'the proxy refused its configuration (NACK)');
     }
   }
 
-  #names(): object {
+  #fields(): object {
     const { number } = this.#context;
     return this.#node
       ? { stream: number, proxy: this.#node.id, node: this.#node.nodeName, peer: this.#node.peer }
       : { stream: number, peer: this.#transport.peer };
   }
-}
-
-function namesOf(resources: readonly CachedResource[]): string[] {
-  return resources.map((resource) => resource.name);
 }

@@ -92,6 +92,12 @@ export class Session {
     return this.#snapshot !== undefined;
   }
 
+  /** The client has been sent something that it has not answered. */
+  get unanswered(): boolean {
+    for (const { unanswered } of this.#types.values()) if (unanswered.size > 0) return true;
+    return false;
+  }
+
   /** Takes in the newest state of the proxy. False: it is the one it has. */
   update(snapshot: Snapshot): boolean {
     if (this.#snapshot === snapshot) return false;

@@ -37,7 +37,7 @@ function setUp(acls: boolean | 'not said yet' = true) {
   });
   const connect = (token?: string) => {
     const ends: string[] = [];
-    const node = { id: 'p', cluster: '', metadata: {}, peer: 'peer', ...(token === undefined ? {} : { token }) };
+    const node = { id: 'p', ipv6: false, peer: 'peer', ...(token === undefined ? {} : { token }) };
     const connection = directory.connect(node, { update() {}, end: (code, message) => void ends.push(`${code}: ${message}`) });
     return { ends, close: connection.close };
   };

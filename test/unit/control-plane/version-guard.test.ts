@@ -18,7 +18,7 @@ function setUp() {
   });
   const connect = (id: string, envoyVersion?: Version) => {
     const ends: string[] = [];
-    const node = { id, cluster: '', metadata: {}, peer: '10.0.0.1:5', ...(envoyVersion ? { envoyVersion } : {}) };
+    const node = { id, ipv6: false, peer: '10.0.0.1:5', ...(envoyVersion ? { envoyVersion } : {}) };
     directory.connect(node, { update() {}, end: (code, message) => void ends.push(`${code}: ${message}`) });
     return ends;
   };

@@ -17,7 +17,7 @@ const typeUrl = 'type.googleapis.com/envoy.config.cluster.v3.Cluster';
 const node = {
   id: 'web',
   cluster: 'c',
-  metadata: { node_name: 'vm', n: 1 },
+  metadata: { n: 1, node_name: 'vm', ipv6: true, deep: { node_name: 'other', ipv6: false } },
   user_agent_name: 'envoy',
   user_agent_build_version: { version: { major_number: 1, minor_number: 36, patch: 4 } },
 };
@@ -45,8 +45,8 @@ describe('requests', () => {
     ]);
     expect(decodeNode(request.node ?? new Uint8Array())).toEqual({
       id: 'web',
-      cluster: 'c',
-      metadata: { node_name: 'vm', n: 1 },
+      nodeName: 'vm',
+      ipv6: true,
       userAgent: 'envoy',
       version: [1, 36, 4],
     });

@@ -111,9 +111,8 @@ test('the control plane learns who connected, from the first message alone', asy
   expect(directory.nodes).toEqual([
     {
       id: 'web-sidecar-proxy',
-      cluster: 'web',
       nodeName: 'vm-web',
-      metadata: { node_name: 'vm-web' },
+      ipv6: false,
       envoyVersion: [1, 36, 4],
       peer: expect.stringMatching(/^127\.0\.0\.1:\d+$/),
       token: 'secret-token',
