@@ -1,11 +1,10 @@
-import { request } from 'node:http';
 import { setTimeout as pause } from 'node:timers/promises';
 import type { AdminBind } from '../envoy/bootstrap.ts';
+import { askEnvoy } from './ask-envoy.ts';
 
 const LOOK_EVERY_MS = 100;
 /** So many looks in a row must find Envoy quiet: a request may be on its way between two of them. */
 const QUIET_LOOKS = 3;
-const ANSWER_WITHIN_MS = 2_000;
 
 export interface DrainOptions {
   readonly admin: AdminBind;
@@ -21,11 +20,11 @@ export interface DrainOptions {
 export async function drainEnvoy({ admin, signal }: DrainOptions): Promise<void> {
   try {
     // From now on each response ends its connection.
-    await ask(admin, 'POST', '/healthcheck/fail', signal);
-    await ask(admin, 'POST', '/drain_listeners?inboundonly', signal);
+    await askEnvoy(admin, 'POST', '/healthcheck/fail', signal);
+    await askEnvoy(admin, 'POST', '/drain_listeners?inboundonly', signal);
     let before: Activity | undefined;
     for (let quiet = 0; quiet < QUIET_LOOKS; ) {
-      const now = readActivity(await ask(admin, 'GET', ACTIVITY, signal));
+      const now = readActivity(await askEnvoy(admin, 'GET', ACTIVITY, signal));
       quiet = now.requests === 0 && now.bytes === before?.bytes ? quiet + 1 : 0;
       before = now;
       await pause(LOOK_EVERY_MS, undefined, { signal });
@@ -51,28 +50,4 @@ function readActivity(stats: string): Activity {
     else if (name.startsWith('tcp.')) bytes += Number(value);
   }
   return { requests, bytes };
-}
-
-function ask(admin: AdminBind, method: string, path: string, signal: AbortSignal): Promise<string> {
-  const where = 'socket' in admin ? { socketPath: admin.socket } : { host: dialable(admin.address), port: admin.port };
-  return new Promise((resolve, reject) => {
-    const within = AbortSignal.any([signal, AbortSignal.timeout(ANSWER_WITHIN_MS)]);
-    const sent = request({ ...where, method, path, signal: within, agent: false }, (response) => {
-      let text = '';
-      response.setEncoding('utf8');
-      response.on('data', (chunk: string) => {
-        text += chunk;
-      });
-      response.once('end', () => resolve(text));
-      response.once('error', reject);
-    });
-    sent.once('error', reject);
-    sent.end();
-  });
-}
-
-/** An address to listen on, as one to connect to. */
-function dialable(address: string): string {
-  if (address === '0.0.0.0') return '127.0.0.1';
-  return address === '::' ? '::1' : address;
 }

@@ -10,6 +10,7 @@ import type { CliIo } from './cli-io.ts';
 import { drainEnvoy } from './drain-envoy.ts';
 import { adminSocket } from './envoy-admin-socket.ts';
 import { findEnvoy, unusable } from './envoy-binary.ts';
+import { watchRedirect } from './watch-redirect.ts';
 
 /**
  * How long Envoy lets connections of changed filter chains live. Its own default of 600 s keeps a connection that an intention
@@ -55,7 +56,14 @@ export function registerEnvoy(program: Command, io: CliIo): void {
     const drain = async (): Promise<void> => {
       if (admin && graceMs > 0) await drainEnvoy({ admin, signal: AbortSignal.timeout(graceMs) });
     };
-    io.exitWith(await runEnvoy(binary, JSON.stringify(buildBootstrap(input)), envoyArgs(io.afterDashes), drain));
+    const ended = new AbortController();
+    const watching = admin && watchRedirect({ admin, err: io.err, signal: ended.signal });
+    try {
+      io.exitWith(await runEnvoy(binary, JSON.stringify(buildBootstrap(input)), envoyArgs(io.afterDashes), drain));
+    } finally {
+      ended.abort();
+      await watching;
+    }
   });
 }
 

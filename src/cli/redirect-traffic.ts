@@ -4,6 +4,7 @@ import { type Host, systemHost } from '../redirect/host.ts';
 import { RedirectError } from '../redirect/iptables.ts';
 import { parseRedirect } from '../redirect/parse-redirect.ts';
 import type { RedirectConfig } from '../redirect/redirect-config.ts';
+import { whyNotRedirected } from '../redirect/redirect-proof.ts';
 import { installRedirect, planRedirect, undoRedirect } from '../redirect/redirect-traffic.ts';
 import { resolveUser } from '../redirect/resolve-user.ts';
 import { addAdminAddr, addAdminToken, adminClientFor } from './admin-client.ts';
@@ -27,6 +28,7 @@ interface RedirectFlags {
   readonly consulDnsPort?: string;
   readonly dryRun?: boolean;
   readonly undo?: boolean;
+  readonly check?: boolean;
 }
 
 export function registerRedirectTraffic(program: Command, io: CliIo): void {
@@ -46,8 +48,10 @@ export function registerRedirectTraffic(program: Command, io: CliIo): void {
     .option('--consul-dns-ip <ip>', 'send DNS queries to this server')
     .option('--consul-dns-port <port>', 'send DNS queries for that server, or 127.0.0.1, to this port')
     .option('--dry-run', 'print what iptables-restore would get and change nothing')
-    .option('--undo', 'remove all redirection again');
+    .option('--undo', 'remove all redirection again')
+    .option('--check', 'say whether the redirection is in place; any user may ask');
   addAdminToken(addAdminAddr(command)).action(async (flags: RedirectFlags) => {
+    if (flags.check) return reportRedirection(io);
     const host = systemHost(io.env);
     const wanted = flags.undo ? 'undo' : await redirectConfig(flags, host, command, io);
     asCliErrors(() => {
@@ -58,6 +62,14 @@ export function registerRedirectTraffic(program: Command, io: CliIo): void {
       for (const line of report) io.err(`${line}\n`);
     });
   });
+}
+
+async function reportRedirection(io: CliIo): Promise<void> {
+  const obstacle = await whyNotRedirected();
+  if (obstacle !== undefined) {
+    throw new CliError(`connections of this host do not go through a proxy: ${obstacle}`, { code: 'not-redirected', hint: 'run adsum redirect-traffic' });
+  }
+  io.err('new TCP connections of this host go through its proxy\n');
 }
 
 /** All flags, checked before anything is touched. */

@@ -1,4 +1,5 @@
 import type { DnsRedirect, Family, RedirectConfig } from './redirect-config.ts';
+import { PROOF_ADDRESS } from './redirect-proof.ts';
 import { CHAINS, type RuleSet } from './rule-set.ts';
 
 /** Only the first packet of a connection: what was open before goes on, in either direction. As iptables-save writes `--syn`. */
@@ -21,7 +22,7 @@ export function buildRedirectRules(config: RedirectConfig, family: Family): Rule
       [CHAINS.dns, dns ? dnsRules(dns, config) : []],
       [CHAINS.inbound, [...excludedPorts(config.excludeInboundPorts), `-p tcp -j ${CHAINS.inboundRedirect}`]],
       [CHAINS.inboundRedirect, [`-p tcp -j REDIRECT --to-ports ${config.inboundPort}`]],
-      [CHAINS.output, [...LOCAL[family], ...outboundExclusions(config, family), `-j ${CHAINS.outputRedirect}`]],
+      [CHAINS.output, [...proof(config, family), ...LOCAL[family], ...outboundExclusions(config, family), `-j ${CHAINS.outputRedirect}`]],
       [CHAINS.outputRedirect, [`-p tcp -j REDIRECT --to-ports ${config.outboundPort}`]],
     ]),
     jumps: new Map([
@@ -49,6 +50,14 @@ export function buildRefuseRules(config: RedirectConfig): RuleSet {
       ['OUTPUT', { rules: [`${SYN} -j ${CHAINS.output}`], position: 1 }],
     ]),
   };
+}
+
+/**
+ * Before the exclusions, so that the proxy's user can ask too. Both families are installed together or not at all, so one of them is
+ * proof enough. Not at the port of the proxy: it would take in the connection, pass it on to the same address, and take it in again.
+ */
+function proof({ outboundPort }: RedirectConfig, family: Family): string[] {
+  return family === 'ipv4' ? [`-d ${PROOF_ADDRESS}/32 -p tcp -m tcp ! --dport ${outboundPort} -j REDIRECT`] : [];
 }
 
 function outboundExclusions(config: RedirectConfig, family: Family): string[] {

@@ -1,10 +1,13 @@
 import { spawnSync } from 'node:child_process';
+import { fileURLToPath } from 'node:url';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest';
 import type { Host, RunResult } from '../../src/redirect/host.ts';
 import type { RedirectConfig } from '../../src/redirect/redirect-config.ts';
+import { PROOF_ADDRESS } from '../../src/redirect/redirect-proof.ts';
 import { installRedirect, planRedirect, undoRedirect } from '../../src/redirect/redirect-traffic.ts';
 import { ADDRESS, type Backend, createNetwork, dial, HOST, hold, namespaceHost, PEER, removeNetwork, serve, stopChildren, tables } from './redirect-network.ts';
 
+const MAIN = fileURLToPath(new URL('../../dist/main.js', import.meta.url));
 const PROXY_UID = 5995;
 const config: RedirectConfig = {
   proxyUid: PROXY_UID,
@@ -180,6 +183,25 @@ describe.each(['nft', 'legacy'] as const)('with iptables-%s', (backend) => {
       undoRedirect(host);
       expect(dial(HOST, ADDRESS.peer4, 80)).toBe('peer-80');
       expect(dial(PEER, ADDRESS.host6, 8080)).toBe('app-8080');
+    });
+
+    test.each([
+      ['of an application', PROXY_UID],
+      ["of the proxy's user, whose other connections are left alone", 0],
+    ])('whether they are is seen by a process %s', (_whose, proxyUid) => {
+      const check = () => spawnSync('ip', ['netns', 'exec', HOST, process.execPath, MAIN, 'redirect-traffic', '--check'], { encoding: 'utf8' });
+      expect(check()).toMatchObject({ status: 1, stderr: expect.stringContaining('adsum: not-redirected: ') });
+      installRedirect({ ...config, proxyUid }, host);
+      expect(dial(HOST, ADDRESS.peer4, 80)).toBe(proxyUid === 0 ? 'peer-80' : 'proxy-out');
+      expect(check()).toMatchObject({ status: 0, stderr: 'new TCP connections of this host go through its proxy\n' });
+      undoRedirect(host);
+      expect(check().status).toBe(1);
+    });
+
+    test("the address that proves it leads into no circle at the proxy's port", () => {
+      installRedirect({ ...config, proxyUid: 0 }, host);
+      expect(dial(HOST, PROOF_ADDRESS, 8080)).toBe('app-8080');
+      expect(dial(HOST, PROOF_ADDRESS, 15001)).not.toBe('proxy-out');
     });
 
     test('virtual IPs are redirected even where they were routed to lo', () => {

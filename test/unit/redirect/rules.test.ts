@@ -31,6 +31,7 @@ test('the chains are those of Consul, the jumps take new connections only', () =
 :CONSUL_PROXY_REDIRECT - [0:0]
 -A CONSUL_PROXY_INBOUND -p tcp -j CONSUL_PROXY_IN_REDIRECT
 -A CONSUL_PROXY_IN_REDIRECT -p tcp -j REDIRECT --to-ports 20000
+-A CONSUL_PROXY_OUTPUT -d 240.0.0.0/32 -p tcp -m tcp ! --dport 15001 -j REDIRECT
 -A CONSUL_PROXY_OUTPUT ! -d 240.0.0.0/4 -o lo -j RETURN
 -A CONSUL_PROXY_OUTPUT -d 127.0.0.0/8 -j RETURN
 -A CONSUL_PROXY_OUTPUT -m owner --uid-owner 999 -j RETURN
