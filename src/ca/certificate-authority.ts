@@ -6,7 +6,8 @@ import type { Logger } from '../runtime/logger.ts';
 import type { Authority, CaChange, Leaf, RootStatus } from './authority.ts';
 import { CaError } from './ca-error.ts';
 import { CA_STATE_FILE, type CaState, type RootPhase, readCaState, type StoredRoot, writeCaState } from './ca-state.ts';
-import { createLeaf, createRoot, loadSigner, type Signer, type Validity, wholeSeconds } from './certificate.ts';
+import { type Validity, wholeSeconds } from './certificate.ts';
+import { createLeaf, loadSigner, type Signer } from './leaf-certificate.ts';
 import { dropRetiredRoots, promoteStagedRoot, signingRoot, stagedRoot, stageRoot } from './root-rotation.ts';
 import { issuableSpiffeId, issuableTrustDomainId } from './spiffe-id.ts';
 
@@ -68,6 +69,8 @@ async function foundCa(options: CaOptions): Promise<CaState> {
 }
 
 async function newRoot(trustDomain: string, phase: RootPhase, now: number, ttlMs: number): Promise<StoredRoot> {
+  // The library that makes roots takes a fifth of a second to load, and most starts need no new root.
+  const { createRoot } = await import('./root-certificate.ts');
   const id = randomUUID().slice(0, 8);
   const validity = wholeSeconds({ notBefore: now - BACKDATE_MS, notAfter: now + ttlMs });
   const { certificate, privateKey } = await createRoot(`adsum root ${id}`, issuableTrustDomainId(trustDomain), validity);
@@ -86,7 +89,7 @@ export class CertificateAuthority implements Authority {
   readonly #logger: Logger;
   readonly #timing: CaTiming;
   readonly #listeners = new Set<(change: CaChange) => void>();
-  readonly #signers = new Map<string, Promise<Signer>>();
+  readonly #signers = new Map<string, Signer>();
   #state: CaState;
   /** When the staged root begins to sign. Not kept on the disk: while adsum is down, nothing is propagated. */
   #switchAt = Number.POSITIVE_INFINITY;
@@ -152,7 +155,7 @@ export class CertificateAuthority implements Authority {
     const notAfter = Math.min(now + this.#timing.leafTtlMs, validityOf(root.certificate).notAfter);
     if (notAfter <= now) throw new CaError('ca-root-expired', `root ${root.id} has expired and could not be replaced`, { hint: 'the log says why' });
     const validity = wholeSeconds({ notBefore: now - BACKDATE_MS, notAfter });
-    const { certificate, ...leaf } = await createLeaf(service, id, validity, await this.#signer(root));
+    const { certificate, ...leaf } = await createLeaf(service, id, validity, this.#signer(root));
     return { ...leaf, certificateChain: certificate, service, spiffeId: id, rootId: root.id };
   }
 
@@ -271,7 +274,7 @@ export class CertificateAuthority implements Authority {
     for (const listener of [...this.#listeners]) listener(change);
   }
 
-  #signer(root: StoredRoot): Promise<Signer> {
+  #signer(root: StoredRoot): Signer {
     const known = this.#signers.get(root.id) ?? loadSigner(root.certificate, root.privateKey);
     this.#signers.set(root.id, known);
     return known;

@@ -121,13 +121,17 @@ async function runEnvoy(binary: string, bootstrap: string, args: readonly string
     closeSync(fd);
   }
   let draining = false;
+  let ending = false;
+  // Once only: an Envoy that is ending already would be cut short by a second one.
+  const end = (): void => {
+    if (!ending) child.kill('SIGTERM');
+    ending = true;
+  };
   const forward = (signal: NodeJS.Signals): void => {
-    if (signal !== 'SIGTERM' || draining) {
-      child.kill(signal);
-      return;
-    }
-    draining = true;
-    void drain().finally(() => child.kill(signal));
+    if (signal !== 'SIGTERM') child.kill(signal);
+    else if (draining) end();
+    else void drain().finally(end);
+    draining ||= signal === 'SIGTERM';
   };
   for (const signal of FORWARDED) process.on(signal, forward);
   try {

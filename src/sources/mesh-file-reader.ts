@@ -34,12 +34,18 @@ interface Found {
   readonly within?: string;
 }
 
+export interface ReadOptions {
+  /** For telling files that are being written; without it they are read as they are. */
+  readonly nowMs?: number;
+  /** Of the files known already, only these may have changed; the others are not looked at. Files that come or go are always found. */
+  readonly only?: ReadonlySet<string>;
+}
+
 /** Reads mesh files and folders; a file that did not change since the last time is not read again. */
 export class MeshFileReader {
   #known = new Map<string, Read & { readonly signature: string }>();
 
-  /** @param nowMs for telling files that are being written; without it they are read as they are */
-  read(paths: readonly string[], nowMs = Number.POSITIVE_INFINITY): ReadFiles {
+  read(paths: readonly string[], { nowMs = Number.POSITIVE_INFINITY, only }: ReadOptions = {}): ReadFiles {
     const known = this.#known;
     this.#known = new Map();
     const problems: Problem[] = [];
@@ -47,6 +53,10 @@ export class MeshFileReader {
     for (const { file, within } of paths.flatMap((given) => filesOf(given, problems))) {
       if (this.#known.has(file)) continue;
       const earlier = known.get(file);
+      if (earlier && only && !only.has(file)) {
+        this.#known.set(file, earlier);
+        continue;
+      }
       const found = signatureOf(file);
       if (earlier?.signature === found.signature) {
         this.#known.set(file, earlier);
@@ -94,12 +104,16 @@ function filesOf(given: string, problems: Problem[]): Found[] {
   try {
     if (!statSync(given).isDirectory()) return [{ file: given }];
     within = realpathSync(given);
-    names = readdirSync(given).filter(isMeshFileName).sort();
+    names = readdirSync(given, { withFileTypes: true })
+      // A link says only where it leads whether that is a folder.
+      .filter((entry) => isMeshFileName(entry.name) && !(entry.isSymbolicLink() ? isFolder(path.join(given, entry.name)) : entry.isDirectory()))
+      .map(({ name }) => name)
+      .sort();
   } catch (error) {
     problems.push(obstructed(given, error));
     return [];
   }
-  const files = names.map((name) => path.join(given, name)).filter((file) => !isFolder(file));
+  const files = names.map((name) => path.join(given, name));
   if (files.length === 0) {
     const hint = 'write a mesh file into it; its name ends in .yaml, .yml or .json';
     problems.push({ code: 'no-mesh-files', severity: 'error', message: 'the folder holds no mesh file', place: { file: given }, hint });

@@ -1,12 +1,10 @@
-import { realpathSync, statSync } from 'node:fs';
-import path from 'node:path';
-import { type FSWatcher, watch } from 'chokidar';
 import { type Clock, systemClock } from '../runtime/clock.ts';
 import type { Logger } from '../runtime/logger.ts';
 import type { MeshFile } from './mesh-file.ts';
-import { isMeshFileName, MeshFileReader, type ReadFiles } from './mesh-file-reader.ts';
+import { MeshFileReader, type ReadFiles } from './mesh-file-reader.ts';
 import { MeshFileParser } from './parse-mesh-files.ts';
 import { type MeshFilesResult, parseReadFiles } from './read-mesh-files.ts';
+import { WatchedFolders } from './watched-folders.ts';
 
 export interface WatchOptions {
   /** Mesh files and folders of them. */
@@ -25,8 +23,12 @@ export interface WatchOptions {
 /** Changes that come together are served together: an editor's save is several events, a rename into place one or two. */
 const GATHER_MS = 10;
 
-/** Looked at so often also without an event: network file systems give none, and a folder that was replaced is watched no more. */
+/** All files are looked at so often also without an event: network file systems give none, and a folder that was replaced is watched no more. */
 const POLL_MS = 1000;
+/** Reading the names and times of all files takes at most this part of the time: with ten thousand files it is done less often … */
+const POLL_SHARE = 0.01;
+/** … but so often at least. */
+const LONGEST_POLL_MS = 30_000;
 
 /**
  * Reads mesh files whenever they change: written in place, replaced by rename, deleted, made again, or linked to from elsewhere as
@@ -42,17 +44,23 @@ export async function watchMeshFiles(options: WatchOptions): Promise<void> {
   let cancelLook: (() => void) | undefined;
   let cancelPoll = () => {};
 
-  const folders = inodesOf(paths);
-  // Only the folders themselves: their events tell of everything in them, and cost one watch whatever the number of files.
-  const watcher = watch([...folders.keys()], { depth: 0, ignoreInitial: true, atomic: false, ignored: (file) => !folders.has(path.resolve(file)) });
-  watcher.on('raw', (_event, file) => {
-    if (isOfInterest(file)) lookSoon(GATHER_MS);
+  /** How long the last look took, without parsing. */
+  let readMs = 0;
+  /** The files to look at the next time; undefined: all of them. */
+  let touched: Set<string> | undefined;
+
+  const folders = new WatchedFolders({
+    paths,
+    touched: (what) => {
+      if (what === 'everything') touched = undefined;
+      else touched?.add(what.file);
+      lookSoon(GATHER_MS);
+    },
+    failed: (error) => logger.warn({ error: String(error) }, 'watching the mesh files: looking once a second instead'),
   });
-  watcher.on('error', (error) => logger.warn({ error: String(error) }, 'watching the mesh files: looking once a second instead'));
   signal.addEventListener('abort', close, { once: true });
-  await ready(watcher, signal);
   look(Number.POSITIVE_INFINITY);
-  poll();
+  poll(POLL_MS);
 
   function lookSoon(delayMs: number): void {
     cancelLook ??= clock.after(delayMs, () => look(clock.now()));
@@ -63,80 +71,35 @@ export async function watchMeshFiles(options: WatchOptions): Promise<void> {
     cancelLook?.();
     cancelLook = undefined;
     if (signal.aborted) return;
-    watchReplacedFolders();
-    const read = reader.read(paths, nowMs);
+    if (touched === undefined) folders.renew();
+    const startMs = clock.now();
+    const read = reader.read(paths, { nowMs, ...(touched && { only: touched }) });
+    readMs = clock.now() - startMs;
     if (read.unsettledMs > 0) {
       lookSoon(Math.ceil(read.unsettledMs));
       return;
     }
+    touched = new Set();
     const now = fingerprint(read);
     if (last !== undefined && sameFingerprint(last, now)) return;
     last = now;
     onChange(parseReadFiles(parser, read));
   }
 
-  function poll(): void {
+  function poll(waitMs: number): void {
     if (signal.aborted) return;
-    cancelPoll = clock.after(POLL_MS, () => {
+    cancelPoll = clock.after(waitMs, () => {
+      touched = undefined;
       look(clock.now());
-      poll();
+      poll(Math.min(LONGEST_POLL_MS, Math.max(POLL_MS, readMs / POLL_SHARE)));
     });
-  }
-
-  /** A watch stays with the folder it was set on, wherever that has gone. */
-  function watchReplacedFolders(): void {
-    for (const [folder, inode] of inodesOf(paths)) {
-      if (folders.get(folder) === inode) continue;
-      if (folders.has(folder)) watcher.unwatch(folder);
-      folders.set(folder, inode);
-      watcher.add(folder);
-    }
   }
 
   function close(): void {
     cancelLook?.();
     cancelPoll();
-    void watcher.close();
+    folders.close();
   }
-}
-
-/** Where an event may mean a change: the folders given, those around the files given, and those that links lead to. */
-function foldersOf(paths: readonly string[]): string[] {
-  return paths.flatMap((given) => {
-    const around = [path.dirname(path.resolve(given)), path.resolve(given)];
-    try {
-      const real = realpathSync(given);
-      return [...around, path.dirname(real), real];
-    } catch {
-      return around;
-    }
-  });
-}
-
-function inodesOf(paths: readonly string[]): Map<string, bigint | undefined> {
-  return new Map(foldersOf(paths).map((folder) => [folder, inodeOf(folder)]));
-}
-
-function inodeOf(folder: string): bigint | undefined {
-  try {
-    return statSync(folder, { bigint: true }).ino;
-  } catch {
-    return undefined;
-  }
-}
-
-/** Links such as `..data`, which Kubernetes swaps, count as well; what is merely on its way to a name does not. */
-function isOfInterest(file: unknown): boolean {
-  if (typeof file !== 'string') return true;
-  const name = path.basename(file);
-  return isMeshFileName(name) || name.startsWith('..') || !name.includes('.');
-}
-
-function ready(watcher: FSWatcher, signal: AbortSignal): Promise<void> {
-  return new Promise((resolve) => {
-    watcher.once('ready', resolve);
-    signal.addEventListener('abort', () => resolve(), { once: true });
-  });
 }
 
 type Fingerprint = ReadonlyMap<string, string>;

@@ -2,7 +2,7 @@ import { type ClientHttp2Session, connect as connectHttp2 } from 'node:http2';
 import { connect as connectTcp, createServer, type Server, type Socket } from 'node:net';
 import * as grpc from '@grpc/grpc-js';
 import { afterEach, describe, expect, test } from 'vitest';
-import { createRoot } from '../../../src/ca/certificate.ts';
+import { createRoot } from '../../../src/ca/root-certificate.ts';
 import { RESOURCE_TYPES } from '../../../src/cache/resource.ts';
 import { encode } from '../../../src/proto/codec.ts';
 import { ManualClock } from '../../../src/runtime/clock.ts';
