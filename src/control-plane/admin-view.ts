@@ -85,7 +85,9 @@ export function createAdminApi(parts: {
       return [...loader.problems, ...[...reconciler.served()].flatMap(({ problems }) => problems.map((problem) => locateProblem(problem, mesh)))];
     },
     mesh: () => summarise(topology()),
-    checkIntention(source, destination) {
+    checkIntention(askedSource, askedDestination) {
+      const { serviceNames } = topology().mesh;
+      const [source, destination] = [serviceNames.spellingOf(askedSource), serviceNames.spellingOf(askedDestination)];
       const { allowed, by } = topology().intentions.decide(source, destination);
       return {
         source,
@@ -104,7 +106,7 @@ export function createAdminApi(parts: {
       return caStatus();
     },
     async issueLeaf(service) {
-      const leaf = await ca.issueLeaf(service);
+      const leaf = await ca.issueLeaf(reconciler.topology?.mesh.serviceNames.spellingOf(service) ?? service);
       return {
         certificate_chain: leaf.certificateChain,
         private_key: leaf.privateKey,

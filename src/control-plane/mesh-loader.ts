@@ -58,7 +58,7 @@ export class MeshLoader implements MeshSink {
       return this.#keepOld([{ code: 'state-not-writable', severity: 'error', message: error.message, hint: 'free space or mend its permissions' }]);
     }
     const topology = buildTopology(mesh, { trustDomain: this.#options.realm()?.trustDomain ?? mesh.trustDomain ?? '', virtualIps: addresses });
-    this.#report([...result.problems, ...addressProblems]);
+    this.#report([...result.problems, ...addressProblems, ...topology.virtualAddressProblems]);
     this.markFresh();
     this.#served = true;
     this.#options.metrics.meshLoads.inc({ result: 'ok' });

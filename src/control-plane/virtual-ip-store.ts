@@ -6,7 +6,7 @@ import { writeDurably } from '../runtime/durable-file.ts';
 import { fileObstacle } from '../runtime/file-obstacle.ts';
 import { readRegularText } from '../runtime/regular-file.ts';
 import { StateError } from '../runtime/state-error.ts';
-import { allocateVirtualIps, NO_VIRTUAL_IPS, namesNeedingVirtualIp, type VirtualIpState } from '../topology/virtual-ips.ts';
+import { addressesOf, allocateVirtualIps, NO_VIRTUAL_IPS, namesNeedingVirtualIp, type VirtualIpState } from '../topology/virtual-ips.ts';
 import type { VirtualIps } from './virtual-ips.ts';
 
 const schema: z.ZodType<VirtualIpState> = z.strictObject({
@@ -32,7 +32,8 @@ export class VirtualIpStore implements VirtualIps {
    */
   assign(mesh: Mesh, now: number): { addresses: ReadonlyMap<string, string>; problems: Problem[] } {
     const names = namesNeedingVirtualIp(mesh);
-    const state = allocateVirtualIps(this.#state, names, { pinned: mesh.pinnedVirtualIps, now });
+    const occupied = [...mesh.manualVirtualIps.values()].flat();
+    const state = allocateVirtualIps(this.#state, names, { pinned: mesh.pinnedVirtualIps, occupied, now });
     if (JSON.stringify(state) !== JSON.stringify(this.#state)) {
       try {
         writeDurably(this.#file, `${JSON.stringify(state, null, 1)}\n`);
@@ -41,9 +42,10 @@ export class VirtualIpStore implements VirtualIps {
       }
       this.#state = state;
     }
-    const missing = names.filter((name) => state.assigned[name] === undefined);
+    const addresses = addressesOf(state, names);
+    const missing = names.filter((name) => !addresses.has(name));
     return {
-      addresses: new Map(Object.entries(state.assigned)),
+      addresses,
       problems: missing.map((name) => ({
         code: 'virtual-ips-used-up',
         severity: 'error',

@@ -3,6 +3,7 @@ import type { Instance } from '../mesh/instance.ts';
 import { ConfigEntries, type Mesh } from '../mesh/mesh.ts';
 import type { Place, Problem } from '../mesh/problem.ts';
 import type { ConfigEntry } from '../mesh/schema/config-entry.ts';
+import { foldName, withOneSpelling } from '../mesh/service-names.ts';
 import { collectVirtualIps } from './collect-virtual-ips.ts';
 import { type ExpandedNode, expandNode } from './expand-node.ts';
 import type { ParsedFile, ParsedNode, Placed } from './parse-mesh-file.ts';
@@ -24,9 +25,8 @@ export function assembleMesh(files: readonly ParsedFile[], expand: NodeExpander 
   const datacenter = singleton('datacenter', files, problems);
   const trustDomain = singleton('trust_domain', files, problems);
   const policy = singleton('default_intention_policy', files, problems);
-  const instances = collectInstances(files, expand, problems);
-  const entries = collectEntries(files, problems);
-  const { pinned, manual, problems: addressProblems } = collectVirtualIps(files);
+  const { serviceNames, instances, entries } = withOneSpelling(collectInstances(files, expand, problems), collectEntries(files, problems));
+  const { pinned, manual, problems: addressProblems } = collectVirtualIps(files, serviceNames);
   problems.push(...addressProblems);
   const incomplete: Omit<Mesh, 'problems'> = {
     datacenter: datacenter ?? DEFAULT_DATACENTER,
@@ -36,6 +36,7 @@ export function assembleMesh(files: readonly ParsedFile[], expand: NodeExpander 
     configEntries: new ConfigEntries(entries),
     pinnedVirtualIps: pinned,
     manualVirtualIps: manual,
+    serviceNames,
   };
   problems.push(...checkReferences(incomplete));
   const ordered = inOrder(problems);
@@ -57,9 +58,10 @@ function singleton<Key extends keyof ParsedFile['singletons']>(key: Key, files: 
 function collectInstances(files: readonly ParsedFile[], expand: NodeExpander, problems: Problem[]): Instance[] {
   const partsOf = new Map<string, ParsedNode[]>();
   for (const node of files.flatMap((file) => file.nodes)) {
-    const parts = partsOf.get(node.definition.name);
+    const name = foldName(node.definition.name);
+    const parts = partsOf.get(name);
     if (parts) parts.push(node);
-    else partsOf.set(node.definition.name, [node]);
+    else partsOf.set(name, [node]);
   }
   return [...partsOf].flatMap(([name, parts]) => {
     const expanded = expand(name, parts);
@@ -74,11 +76,11 @@ function collectEntries(files: readonly ParsedFile[], problems: Problem[]): Conf
     .flatMap((file) => file.entries)
     .map(({ value, place }) => {
       const key = `${value.kind}/${value.name}`;
-      const earlier = first.get(key);
+      const earlier = first.get(foldName(key));
       if (earlier) {
         const message = `the config entry ${key} is already at ${spot(earlier)}`;
         problems.push({ code: 'duplicate-config-entry', severity: 'error', message, place, hint: 'keep one of them, or make them one' });
-      } else first.set(key, place);
+      } else first.set(foldName(key), place);
       return value;
     });
 }

@@ -1,6 +1,7 @@
 import type { CheckDefinition, Health, Instance } from '../mesh/instance.ts';
 import { type Place, type Problem, placed, placeWithin, searchablePlace } from '../mesh/problem.ts';
 import type { CheckSettings, NodeDefinition, ServiceDefinition, SidecarProxy } from '../mesh/schema/service.ts';
+import { foldName } from '../mesh/service-names.ts';
 import { assignSidecarPorts } from './assign-sidecar-ports.ts';
 import { checkService } from './check-service.ts';
 import { mergeNodes } from './merge-nodes.ts';
@@ -152,8 +153,8 @@ function checkId(check: CheckSettings, serviceId: string, number: string): strin
 function duplicateIds(instances: readonly Instance[]): Problem[] {
   const first = new Map<string, Instance>();
   return instances.flatMap((instance) => {
-    const earlier = first.get(instance.id);
-    if (!earlier) first.set(instance.id, instance);
+    const earlier = first.get(foldName(instance.id));
+    if (!earlier) first.set(foldName(instance.id), instance);
     return earlier ? [duplicateId(instance, earlier)] : [];
   });
 }

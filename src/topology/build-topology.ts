@@ -4,8 +4,8 @@ import { directlyDialedAddresses, outsideVirtualAddresses } from './denied-range
 import { destinationServices } from './destinations.ts';
 import { buildIntentionIndex } from './intentions.ts';
 import { type ProxySettings, resolveProxySettings } from './proxy-settings.ts';
-
 import type { Topology, TopologyFacts } from './topology.ts';
+import { resolveVirtualAddressOwners } from './virtual-address-owners.ts';
 
 export function buildTopology(mesh: Mesh, facts: TopologyFacts): Topology {
   const byId = groupBy(mesh.instances, (instance) => [instance.id]);
@@ -33,6 +33,12 @@ export function buildTopology(mesh: Mesh, facts: TopologyFacts): Topology {
   const callableServices = new Set([...byService.keys(), ...facts.virtualIps.keys()]);
   const directlyDialed = (instance: Instance) => instance.proxy !== undefined && settingsOf(instance).dialedDirectly;
 
+  const owners = () =>
+    once('virtual-address-owners', () => {
+      const services = new Set([...callableServices, ...mesh.manualVirtualIps.keys()]);
+      return resolveVirtualAddressOwners(mesh, facts.virtualIps, services, topology.meshInstancesOf);
+    });
+
   const topology: Topology = {
     mesh,
     datacenter: mesh.datacenter,
@@ -42,6 +48,13 @@ export function buildTopology(mesh: Mesh, facts: TopologyFacts): Topology {
     callableBy: (source) => once(`callable-by/${source}`, () => intentions.destinationsOf(source, callableServices)),
     destinations,
     virtualIpOf: (service) => facts.virtualIps.get(service),
+    virtualAddressOwner: (address) => owners().owners.get(address),
+    get virtualAddresses() {
+      return [...owners().owners.keys()];
+    },
+    get virtualAddressProblems() {
+      return owners().problems;
+    },
     get outsideVirtualAddresses() {
       return once('outside-virtual-addresses', () => outsideVirtualAddresses(topology));
     },

@@ -2,6 +2,7 @@ import { isIP } from 'node:net';
 import { type Instance, reachableAddress } from '../mesh/instance.ts';
 import type { Topology } from './topology.ts';
 import { virtualAddressesOf } from './virtual-addresses.ts';
+import { isVirtualIp } from './virtual-ips.ts';
 
 export interface AddressRange {
   readonly address: string;
@@ -30,17 +31,12 @@ export function resolveDeniedRanges(topology: Topology, proxy: Instance, reachab
   return [VIRTUAL_IP_RANGE, ...singles];
 }
 
-/** All virtual addresses of a mesh that are not in the range of virtual IPs. */
+/** All virtual addresses of a mesh that are not in the range of virtual IPs, also those that mean nobody. */
 export function outsideVirtualAddresses(topology: Topology): readonly string[] {
-  const services = new Set([...topology.callableServices, ...topology.mesh.manualVirtualIps.keys()]);
-  return [...services].flatMap((service) => virtualAddressesOf(topology, service)).filter((address) => !isVirtualIp(address));
+  return topology.virtualAddresses.filter((address) => !isVirtualIp(address));
 }
 
 /** Host names cannot be captured. */
 export function directlyDialedAddresses(instances: readonly Instance[]): readonly string[] {
   return instances.map(reachableAddress).filter((address) => isIP(address) !== 0);
-}
-
-function isVirtualIp(address: string): boolean {
-  return isIP(address) === 4 && Number(address.split('.')[0]) >= 240;
 }

@@ -48,7 +48,8 @@ export class IntentionIndex {
     for (const intention of intentions) {
       const { destination, source } = intention;
       const ofDestination = entryOf(byDestination, destination, () => new Map<string, Intention>());
-      if (ofDestination.has(source)) continue;
+      // One source in two spellings: whoever denies it has the word, else the first.
+      if (ofDestination.has(source) && intention.action !== 'deny') continue;
       ofDestination.set(source, intention);
       if (intention.action !== 'deny' && destination !== ANY_SERVICE) entryOf(permittedBySource, source, () => new Set<string>()).add(destination);
     }

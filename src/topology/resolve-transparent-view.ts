@@ -1,4 +1,5 @@
 import { isIP } from 'node:net';
+import { normalAddress } from '../mesh/check/address.ts';
 import { type Instance, reachableAddress } from '../mesh/instance.ts';
 import { parseInstanceFilter } from '../mesh/instance-filter/instance-filter.ts';
 import { serviceSpiffeId } from '../mesh/spiffe-id.ts';
@@ -10,6 +11,7 @@ import { serviceSni } from './names.ts';
 import type { ProxySettings } from './proxy-settings.ts';
 import type { DestinationView, DirectDial, TransparentView, UpstreamView } from './proxy-view.ts';
 import type { Topology } from './topology.ts';
+import { isVirtualIp } from './virtual-ips.ts';
 
 export function resolveTransparentView(
   topology: Topology,
@@ -41,6 +43,7 @@ function resolveDirectDials(topology: Topology, upstreams: readonly UpstreamView
   for (const target of localTargets(topology, upstreams)) {
     for (const instance of directlyDialedInstances(topology, target)) {
       const address = reachableAddress(instance);
+      if (meansAnother(topology, target.service, address)) continue;
       const order = topology.orderOf(instance);
       const owner = owners.get(address);
       if (isIP(address) !== 0 && (!owner || owner.order < order)) owners.set(address, { target, order });
@@ -59,6 +62,14 @@ function resolveDirectDials(topology: Topology, upstreams: readonly UpstreamView
     byTarget.set(id, { ...known, addresses: [...known.addresses, address] });
   }
   return [...byTarget].sort(([a], [b]) => (a < b ? -1 : 1)).map(([, dial]) => dial);
+}
+
+/** A virtual address of one service takes no other service's traffic there. */
+function meansAnother(topology: Topology, service: string, address: string): boolean {
+  if (isIP(address) === 0) return false;
+  const normal = normalAddress(address);
+  const owner = topology.virtualAddressOwner(normal);
+  return owner === undefined ? isVirtualIp(normal) : owner !== service;
 }
 
 function localTargets(topology: Topology, upstreams: readonly UpstreamView[]): ChainTarget[] {
@@ -86,6 +97,7 @@ function resolveDestinations(topology: Topology, self: string): readonly Destina
       .filter(({ service }) => topology.intentions.mayCall(self, service))
       .map((destination) => ({
         ...destination,
+        addresses: destination.addresses.filter((address) => !meansAnother(topology, destination.service, address)),
         spiffeId: serviceSpiffeId(destination.service, topology),
         endpoints: resolveEndpoints(topology.meshInstancesOf(destination.service), false),
       }))

@@ -1,5 +1,7 @@
 import type { Instance } from '../mesh/instance.ts';
 import type { Mesh } from '../mesh/mesh.ts';
+import type { Problem } from '../mesh/problem.ts';
+import { sameName } from '../mesh/service-names.ts';
 import type { Realm } from '../mesh/spiffe-id.ts';
 import type { DestinationService } from './destinations.ts';
 import type { Intentions } from './intentions.ts';
@@ -34,6 +36,12 @@ export interface Topology extends Realm {
   /** Addresses of instances that callers dial directly. */
   readonly directlyDialedAddresses: readonly string[];
   virtualIpOf(service: string): string | undefined;
+  /** The one service that a virtual address means. */
+  virtualAddressOwner(address: string): string | undefined;
+  /** All that are known, also those that several services claim and that mean none of them. */
+  readonly virtualAddresses: readonly string[];
+  /** Who claims a virtual address that is not its own. */
+  readonly virtualAddressProblems: readonly Problem[];
   instancesById(id: string): readonly Instance[];
   settingsOf(proxy: Instance): ProxySettings;
   /** Where the instance stands in the order of writing; the later of two wins an address both claim. */
@@ -44,7 +52,7 @@ export interface Topology extends Realm {
 
 /** Instances with this ID: at most one per node. */
 export function findInstances(topology: Topology, id: string, nodeName?: string): Instance[] {
-  return topology.instancesById(id).filter(({ node }) => nodeName === undefined || node === nodeName);
+  return topology.instancesById(id).filter(({ node }) => nodeName === undefined || sameName(node, nodeName));
 }
 
 /** Sidecars with this ID: at most one per node. */

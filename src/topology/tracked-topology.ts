@@ -56,6 +56,13 @@ export function trackReads(base: Topology): { readonly topology: Topology; reado
       return read('directly-dialed-addresses', ask.directlyDialedAddresses);
     },
     virtualIpOf: (service) => read(`virtual-ip/${service}`, ask.virtualIpOf(service)),
+    virtualAddressOwner: (address) => read(`virtual-address-owner/${address}`, ask.virtualAddressOwner(address)),
+    get virtualAddresses() {
+      return read('virtual-addresses', ask.virtualAddresses);
+    },
+    get virtualAddressProblems() {
+      return read('virtual-address-problems', ask.virtualAddressProblems);
+    },
     meshInstancesOf: (service) => read(`mesh-instances/${service}`, ask.meshInstancesOf(service)),
     instancesOf: (service) => read(`instances/${service}`, ask.instancesOf(service)),
     instancesById: (id) => read(`id/${id}`, ask.instancesById(id)),
@@ -98,6 +105,9 @@ const ask = {
   allEntries: (asked: Topology) => [...asked.mesh.configEntries],
   callableBy: (source: string) => (asked: Topology) => asked.callableBy(source),
   virtualIpOf: (service: string) => (asked: Topology) => asked.virtualIpOf(service),
+  virtualAddressOwner: (address: string) => (asked: Topology) => asked.virtualAddressOwner(address),
+  virtualAddresses: (asked: Topology) => asked.virtualAddresses,
+  virtualAddressProblems: (asked: Topology) => asked.virtualAddressProblems,
   manualVirtualIps: (service: string) => (asked: Topology) => asked.mesh.manualVirtualIps.get(service),
   meshInstancesOf: (service: string) => (asked: Topology) => asked.meshInstancesOf(service),
   instancesOf: (service: string) => (asked: Topology) => asked.instancesOf(service),
@@ -146,6 +156,7 @@ function trackMesh(mesh: Mesh, read: ReadFunction): Mesh {
     },
     configEntries: new TrackedConfigEntries(read),
     pinnedVirtualIps: mesh.pinnedVirtualIps,
+    serviceNames: mesh.serviceNames,
     manualVirtualIps: new TrackedMap((service: string) => read(`manual/${service}`, ask.manualVirtualIps(service))),
     problems: [],
   };

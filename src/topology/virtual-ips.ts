@@ -1,4 +1,6 @@
+import { isIP } from 'node:net';
 import type { Mesh } from '../mesh/mesh.ts';
+import { foldName } from '../mesh/service-names.ts';
 
 /**
  * Virtual IPs: one address per service name, out of a range nobody routes. Sidecars match on them, DNS answers with them, and
@@ -6,7 +8,7 @@ import type { Mesh } from '../mesh/mesh.ts';
  * another service while some sidecar or resolver still holds the old meaning would send traffic to the wrong service.
  */
 
-/** What has been handed out. Plain JSON, to be kept in a file. */
+/** What has been handed out. Plain JSON, to be kept in a file. Services are in lower case: all spellings of a name have one address. */
 export interface VirtualIpState {
   /** Service → address. */
   readonly assigned: Readonly<Record<string, string>>;
@@ -26,6 +28,8 @@ export interface ReleasedVirtualIp {
 export interface AllocationOptions {
   /** Service → address that the input insists on. */
   readonly pinned: ReadonlyMap<string, string>;
+  /** Addresses that mean something already, such as virtual IPs managed outside. They are not handed out. */
+  readonly occupied?: Iterable<string>;
   /** Milliseconds since the epoch. */
   readonly now: number;
   /** Whether it is certain that no sidecar holds the address any more. Asked only when the range is used up. Default: never. */
@@ -71,9 +75,10 @@ function entryTakesVirtualIp(entry: { readonly kind: string; readonly name: stri
  * The state after `names` (and only they) have an address. A pin wins over an address handed out before; whoever had it then
  * gets another. Names that find no address, because the range is used up, are missing from `assigned`.
  */
-export function allocateVirtualIps(state: VirtualIpState, names: readonly string[], options: AllocationOptions): VirtualIpState {
+export function allocateVirtualIps(state: VirtualIpState, services: readonly string[], options: AllocationOptions): VirtualIpState {
   const range = options.range ?? DEFAULT_RANGE;
   const last = toNumber(range.last);
+  const names = services.map(foldName);
   const wanted = new Set(names);
   const assigned = new Map<string, string>();
   const released = new Map(state.released.map((entry) => [entry.address, entry]));
@@ -86,29 +91,33 @@ export function allocateVirtualIps(state: VirtualIpState, names: readonly string
     released.delete(address);
   };
 
-  for (const [name, address] of options.pinned) if (wanted.has(name)) assign(name, address);
+  for (const [name, address] of options.pinned) if (wanted.has(foldName(name))) assign(foldName(name), address);
   for (const address of options.pinned.values()) taken.add(address);
 
-  for (const [name, address] of Object.entries(state.assigned)) {
+  for (const [written, address] of inLowerCaseFirst(Object.entries(state.assigned))) {
+    const name = foldName(written);
     if (wanted.has(name) && !assigned.has(name) && !taken.has(address)) assign(name, address);
     else if (!taken.has(address)) released.set(address, { service: name, address, releasedAtMs: options.now });
   }
   for (const { service, address } of state.released) {
-    if (wanted.has(service) && !assigned.has(service) && !taken.has(address)) assign(service, address);
+    const name = foldName(service);
+    if (wanted.has(name) && !assigned.has(name) && !taken.has(address)) assign(name, address);
   }
 
+  const occupied = new Set(options.occupied);
   const fresh = (): string | undefined => {
     while (nextFresh <= last) {
       const address = toAddress(nextFresh);
       nextFresh += 1;
-      if (!taken.has(address) && !released.has(address)) return address;
+      if (!taken.has(address) && !released.has(address) && !occupied.has(address)) return address;
     }
     return undefined;
   };
   const rested = (): string | undefined => {
     const quarantineMs = options.quarantineMs ?? DEFAULT_QUARANTINE_MS;
     const oldestFirst = [...released.values()].sort((a, b) => a.releasedAtMs - b.releasedAtMs || (a.address < b.address ? -1 : 1));
-    return oldestFirst.find(({ address, releasedAtMs }) => options.now - releasedAtMs >= quarantineMs && options.mayReuse?.(address))?.address;
+    return oldestFirst.find(({ address, releasedAtMs }) => options.now - releasedAtMs >= quarantineMs && !occupied.has(address) && options.mayReuse?.(address))
+      ?.address;
   };
   for (const name of names) {
     if (assigned.has(name)) continue;
@@ -119,6 +128,27 @@ export function allocateVirtualIps(state: VirtualIpState, names: readonly string
   const byName = [...assigned].sort(([a], [b]) => (a < b ? -1 : 1));
   const byAddress = [...released.values()].sort((a, b) => (a.address < b.address ? -1 : 1));
   return { assigned: Object.fromEntries(byName), released: byAddress, nextFresh };
+}
+
+/** Of two spellings of one name, as earlier versions kept them, the one in lower case keeps its address. */
+function inLowerCaseFirst<Value>(entries: readonly (readonly [string, Value])[]): (readonly [string, Value])[] {
+  const isLower = ([name]: readonly [string, Value]) => name === foldName(name);
+  return [...entries.filter(isLower), ...entries.filter((entry) => !isLower(entry))];
+}
+
+/** Service, as the mesh spells it, → its address. */
+export function addressesOf({ assigned }: VirtualIpState, names: readonly string[]): ReadonlyMap<string, string> {
+  return new Map(
+    names.flatMap((name) => {
+      const address = Object.hasOwn(assigned, foldName(name)) ? assigned[foldName(name)] : undefined;
+      return address === undefined ? [] : [[name, address] as const];
+    }),
+  );
+}
+
+/** Whether the address is of the range that nobody but the allocation hands out. */
+export function isVirtualIp(address: string): boolean {
+  return isIP(address) === 4 && Number(address.split('.')[0]) >= 240;
 }
 
 function toNumber(address: string): number {

@@ -27,7 +27,11 @@ const PIECES: Record<string, object> = {
   }),
   db: node('vm-db', '10.0.0.4', { name: 'db', port: 5432, ...sidecar({ transparent_proxy: { dialed_directly: true } }) }),
   dbToo: node('vm-db', '10.0.0.4', { name: 'db2', port: 5433, ...sidecar({ transparent_proxy: { dialed_directly: true } }) }),
-  cache: node('vm-cache', '10.0.0.5', { name: 'cache', port: 6379, tagged_addresses: { virtual: { address: '172.20.0.5', port: 1 } }, ...sidecar() }),
+  cache: node('vm-cache', '10.0.0.5', {
+    name: 'cache',
+    port: 6379,
+    connect: { sidecar_service: { tagged_addresses: { virtual: { address: '172.20.0.5', port: 1 } }, proxy: { mode: 'transparent' } } },
+  }),
   gateway: node('vm-gw', '10.0.0.6', { name: 'gw', kind: 'terminating-gateway', port: 8443 }),
   links: entry('terminating-gateway', 'gw', { services: [{ name: '*' }] }),
   legacy: node('vm-legacy', '10.0.0.7', { name: 'legacy', port: 80 }),
@@ -48,6 +52,19 @@ const PIECES: Record<string, object> = {
   meshOnly: entry('mesh', 'mesh', { transparent_proxy: { mesh_destinations_only: true } }),
   egress: entry('service-defaults', 'outside', { protocol: 'tcp', destination: { addresses: ['198.51.100.7'], port: 443 } }),
   webEgress: entry('service-intentions', 'outside', { sources: [{ name: 'web', action: 'allow' }] }),
+  // Claims what cache or api have, and so takes it from the first and not from the second.
+  thief: node('vm-thief', '10.0.0.8', {
+    name: 'thief',
+    port: 1,
+    connect: { sidecar_service: { tagged_addresses: { virtual: { address: '172.20.0.5', port: 1 } }, proxy: { mode: 'transparent' } } },
+  }),
+  otherThief: node('vm-thief2', '10.0.0.10', {
+    name: 'thief2',
+    port: 1,
+    connect: { sidecar_service: { tagged_addresses: { virtual: { address: '172.30.0.1', port: 1 } }, proxy: { mode: 'transparent' } } },
+  }),
+  otherCase: entry('service-intentions', 'LEGACY', { sources: [{ name: 'WEB', action: 'allow' }] }),
+  otherSpelling: node('vm-api3', '10.0.0.11', { name: 'Legacy', id: 'legacy2', port: 9090, ...sidecar() }),
   manual: { manual_virtual_ips: { api: ['172.30.0.1'] } },
 };
 const NAMES = Object.keys(PIECES);

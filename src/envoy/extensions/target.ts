@@ -1,4 +1,5 @@
 import type { GrpcServiceSettings, TargetSettings } from '../../mesh/schema/extension-arguments.ts';
+import { sameName } from '../../mesh/service-names.ts';
 import type { envoy_config_cluster_v3_Cluster as Cluster, envoy_config_core_v3_GrpcService as GrpcService } from '../../proto/generated/types.ts';
 import type { ProxyView } from '../../topology/proxy-view.ts';
 import { socketAddress } from '../address.ts';
@@ -9,7 +10,7 @@ import { ExtensionError } from './extension.ts';
 
 /** The cluster of an upstream by the service's name. Extensions may only call whom the proxy may call. */
 export function upstreamClusterName(view: ProxyView, service: string): string {
-  const upstream = view.upstreams.find((candidate) => candidate.service === service);
+  const upstream = view.upstreams.find((candidate) => sameName(candidate.service, service));
   const [cluster] = upstream?.route.type === 'chain' ? chainClusters(upstream.route.chain) : [];
   if (!cluster) throw new ExtensionError(`${service} is no upstream of ${view.service}`);
   return cluster.name;

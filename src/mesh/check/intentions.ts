@@ -1,5 +1,6 @@
 import type { Defect, ValuePath } from '../schema/parser.ts';
 import type { IntentionPermission, IntentionSource, ServiceIntentions } from '../schema/service-intentions.ts';
+import { sameName } from '../service-names.ts';
 import { checkPathAndMethods, checkValueMatch } from './http-match.ts';
 
 const HEADER_WAYS = ['present', 'exact', 'prefix', 'suffix', 'contains', 'regex'];
@@ -18,7 +19,8 @@ export function checkServiceIntentions(entry: ServiceIntentions): Defect[] {
 
 function checkDuplicate(sources: readonly IntentionSource[], index: number): Defect[] {
   const source = sources[index];
-  const same = (other: IntentionSource) => other.name === source?.name && other.peer === source.peer && other.sameness_group === source.sameness_group;
+  const same = (other: IntentionSource) =>
+    sameName(other.name, source?.name ?? '') && other.peer === source?.peer && other.sameness_group === source?.sameness_group;
   const first = sources.findIndex(same);
   if (!source || first === index) return [];
   return [{ code: 'duplicate-source', message: `source "${source.name}" is there twice`, path: ['sources', index, 'name'], hint: 'keep one of them' }];

@@ -3,6 +3,7 @@ import type { Instance } from '../../mesh/instance.ts';
 import { ConfigEntries, type Mesh } from '../../mesh/mesh.ts';
 import type { Problem } from '../../mesh/problem.ts';
 import type { ConfigEntry } from '../../mesh/schema/config-entry.ts';
+import { respellKeys, withOneSpelling } from '../../mesh/service-names.ts';
 import { checkExposedChecks } from './check-exposed.ts';
 import type { ConsulCluster, ConsulRoots } from './consul-readings.ts';
 import type { ServiceVirtualIps } from './virtual-ip-reader.ts';
@@ -18,7 +19,8 @@ export interface ConsulMeshParts {
 }
 
 /** The mesh that Consul holds. What Consul has accepted is served, whatever adsum thinks of it; defects are told beside it. */
-export function assembleConsulMesh({ cluster, roots, instances, entries, virtualIps, problems }: ConsulMeshParts): Mesh {
+export function assembleConsulMesh({ cluster, roots, virtualIps, problems, ...written }: ConsulMeshParts): Mesh {
+  const { serviceNames, instances, entries } = withOneSpelling(written.instances, written.entries);
   const configEntries = new ConfigEntries(entries);
   const pinned = new Map<string, string>();
   const manual = new Map<string, readonly string[]>();
@@ -33,8 +35,9 @@ export function assembleConsulMesh({ cluster, roots, instances, entries, virtual
     defaultIntentionPolicy: cluster.defaultIntentionPolicy,
     instances,
     configEntries,
-    pinnedVirtualIps: pinned,
-    manualVirtualIps: manual,
+    pinnedVirtualIps: respellKeys(pinned, serviceNames),
+    manualVirtualIps: respellKeys(manual, serviceNames),
+    serviceNames,
     problems: [...problems, ...checkExposedChecks(instances, entries), ...checkReferences({ configEntries, instances })],
   };
 }

@@ -1,3 +1,4 @@
+import { foldName } from '../../mesh/service-names.ts';
 import type { CatalogInstances } from './catalog-reader.ts';
 import type { ReadEntries } from './config-entry-reader.ts';
 
@@ -9,7 +10,9 @@ const KINDS: ReadonlySet<string> = new Set(['service-defaults', 'service-resolve
  */
 export function virtualIpHolders(catalog: CatalogInstances, { entries, createIndexes }: ReadEntries): Map<string, Set<number>> {
   const holders = new Map<string, Set<number>>();
-  const hold = (name: string, index: number) => {
+  // Consul has one address for all spellings of a name.
+  const hold = (written: string, index: number) => {
+    const name = foldName(written);
     const indexes = holders.get(name);
     if (indexes) indexes.add(index);
     else holders.set(name, new Set([index]));
@@ -19,7 +22,7 @@ export function virtualIpHolders(catalog: CatalogInstances, { entries, createInd
     if (KINDS.has(entry.kind) && entry.name !== '*') hold(entry.name, createIndexes[at] ?? 0);
     if (entry.kind === 'terminating-gateway')
       gateways.set(
-        entry.name,
+        foldName(entry.name),
         entry.services.map(({ name }) => name).filter((name) => name !== '*'),
       );
   }
@@ -27,7 +30,7 @@ export function virtualIpHolders(catalog: CatalogInstances, { entries, createInd
     const index = catalog.createIndexes[at] ?? 0;
     if (instance.kind === 'connect-proxy' && instance.proxy) hold(instance.proxy.destination_service_name, index);
     else if (instance.connectNative) hold(instance.service, index);
-    else if (instance.kind === 'terminating-gateway') for (const name of gateways.get(instance.service) ?? []) hold(name, index);
+    else if (instance.kind === 'terminating-gateway') for (const name of gateways.get(foldName(instance.service)) ?? []) hold(name, index);
   }
   return holders;
 }
