@@ -17,6 +17,12 @@ export interface AdminApi {
   /** Starts a root rotation. Rejects with a reason when one is under way. */
   rotateCa(): Promise<CaStatus>;
   issueLeaf(service: string): Promise<IssuedLeaf>;
+  /** Those in force, oldest first. The secrets themselves are not kept. */
+  tokens(): readonly TokenStatus[];
+  /** @throws AdminError where the mesh's source gives tokens out itself */
+  createToken(grant: { readonly service: string; readonly node?: string; readonly ttlMs?: number }): CreatedToken;
+  /** What was served on its account ends within seconds. False: there is no such token. */
+  revokeToken(id: string): boolean;
 }
 
 export interface Readiness {
@@ -97,6 +103,22 @@ export interface IssuedLeaf {
   readonly roots: string;
   readonly spiffe_id: string;
   readonly not_after: string;
+}
+
+export interface TokenStatus {
+  readonly id: string;
+  readonly service: string;
+  readonly node?: string;
+  readonly created_at: string;
+  /** Absent: valid until it is revoked. */
+  readonly expires_at?: string;
+}
+
+export interface CreatedToken extends TokenStatus {
+  /** The token itself, seen here and never again. */
+  readonly token: string;
+  /** The mesh has no such service now. */
+  readonly unknown_service?: true;
 }
 
 /** A refusal that is the caller's business: becomes an HTTP status and a message. */

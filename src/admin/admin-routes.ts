@@ -1,5 +1,8 @@
 import type { FastifyInstance } from 'fastify';
+import { z } from 'zod';
 import { type AdminApi, AdminError } from './admin-api.ts';
+
+const tokenRequest = z.strictObject({ service: z.string().min(1), node: z.string().min(1).optional(), ttl_ms: z.number().int().positive().optional() });
 
 interface ProxyParameters {
   Params: { id: string };
@@ -24,8 +27,19 @@ export function readRoutes(app: FastifyInstance, api: AdminApi): void {
   });
 }
 
-/** What changes something or hands out a key. Served over the Unix socket only. */
+/** What changes something, hands out a key, or is about tokens. Served over the Unix socket only. */
 export function writeRoutes(app: FastifyInstance, api: AdminApi): void {
+  app.get('/v1/tokens', async () => ({ tokens: api.tokens() }));
+  app.post<{ Body: unknown }>('/v1/tokens', async ({ body }) => {
+    const grant = tokenRequest.safeParse(body);
+    if (!grant.success) throw new AdminError(400, z.prettifyError(grant.error));
+    const { service, node, ttl_ms: ttlMs } = grant.data;
+    return api.createToken({ service, ...(node === undefined ? {} : { node }), ...(ttlMs === undefined ? {} : { ttlMs }) });
+  });
+  app.delete<{ Params: { id: string } }>('/v1/tokens/:id', async ({ params }) => {
+    if (!api.revokeToken(params.id)) throw new AdminError(404, `there is no token ${params.id}`);
+    return {};
+  });
   app.post('/v1/ca/rotate', async () => api.rotateCa());
   app.post<{ Body: { service?: unknown } | null }>('/v1/ca/leaf', async ({ body }) => {
     const service = body?.service;

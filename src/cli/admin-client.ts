@@ -15,6 +15,7 @@ export interface AdminClient {
   readonly url: string;
   get(path: string): Promise<unknown>;
   post(path: string, body?: unknown): Promise<unknown>;
+  delete(path: string): Promise<unknown>;
 }
 
 /** adsum runs, but said no. `status` is the HTTP status. */
@@ -45,6 +46,7 @@ export function adminClient(given: AdminClientOptions): AdminClient {
     url: options.url,
     get: (path) => request(options, 'GET', path),
     post: (path, body) => request(options, 'POST', path, body),
+    delete: (path) => request(options, 'DELETE', path),
   };
 }
 

@@ -10,6 +10,7 @@ import { addLogOptions } from './log-options.ts';
 import { registerProxies } from './proxies.ts';
 import { registerRedirectTraffic } from './redirect-traffic.ts';
 import { registerServe } from './serve.ts';
+import { registerToken } from './token.ts';
 import { registerValidate } from './validate.ts';
 import { adsumVersion, registerVersion } from './version.ts';
 
@@ -27,6 +28,7 @@ const COMMANDS: readonly RegisterCommand[] = [
   registerProxies,
   registerConfigDump,
   registerCa,
+  registerToken,
   registerVersion,
 ];
 

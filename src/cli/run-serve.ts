@@ -3,25 +3,31 @@ import { CaError } from '../ca/ca-error.ts';
 import { type ControlPlaneOptions, type HostPort, startControlPlane } from '../control-plane/control-plane.ts';
 import { MeshError } from '../control-plane/mesh-error.ts';
 import type { OriginChoice } from '../control-plane/origin.ts';
+import { certificateFromFiles } from '../control-plane/xds-certificate.ts';
 import { formatProblem } from '../mesh/problem.ts';
 import { systemClock } from '../runtime/clock.ts';
 import { LockHeldError } from '../runtime/lock-file.ts';
+import type { Logger } from '../runtime/logger.ts';
 import { createMetrics } from '../runtime/metrics.ts';
-import { readNamedFile } from '../runtime/named-file.ts';
+import { FileError } from '../runtime/named-file.ts';
+import type { Reloaded } from '../runtime/reloaded.ts';
 import { StateError } from '../runtime/state-error.ts';
+import type { ServerCertificate } from '../server/tls-credentials.ts';
 import { ConsulTargetError, resolveConsulTarget } from '../sources/consul/consul-target.ts';
 import { CliError, UsageError } from './cli-error.ts';
 import type { CliIo } from './cli-io.ts';
 import { defaultDataDir } from './data-dir.ts';
 import { isLoopbackHost, parseHostPort } from './host-port.ts';
 import { loggerFor } from './log-options.ts';
+import { refuseIdentityFlags, resolveIdentity } from './serve-identity.ts';
 import type { ServeOptions } from './serve-options.ts';
 
 /** `adsum serve`: starts everything and returns when it is told to end. */
 export async function runServe(options: ServeOptions, command: Command, io: CliIo): Promise<void> {
   const logger = loggerFor(command);
-  const settings = { ...resolveOptions(options, io), clock: systemClock, random: Math.random, logger, metrics: createMetrics() };
-  if (!settings.tls && !isLoopbackHost(settings.grpc.host)) logger.warn({ grpc: options.grpc }, 'xDS is served without TLS: private keys travel in the clear');
+  const settings = { ...resolveOptions(options, io, logger), clock: systemClock, random: Math.random, logger, metrics: createMetrics() };
+  if (!settings.certificate && !isLoopbackHost(settings.grpc.host))
+    logger.warn({ grpc: options.grpc }, 'xDS is served without TLS: private keys travel in the clear');
   const plane = await startControlPlane(settings).catch((error: unknown) => {
     throw explain(error);
   });
@@ -36,33 +42,34 @@ const DEFAULT_DNS = '127.0.0.1:8600';
 
 type Resolved = OriginChoice & Omit<ControlPlaneOptions, 'meshPaths' | 'consul' | 'clock' | 'random' | 'logger' | 'metrics'>;
 
-function resolveOptions(options: ServeOptions, io: CliIo): Resolved {
-  const source = resolveSource(options, io);
+function resolveOptions(options: ServeOptions, io: CliIo, logger: Logger): Resolved {
   const grpc = parseHostPort(options.grpc, '--grpc');
-  const tls = readTls(options);
-  if (!tls && !options.insecurePlaintext && !isLoopbackHost(grpc.host)) {
+  const certificate = readCertificate(options, logger);
+  if (!certificate && !options.insecurePlaintext && !isLoopbackHost(grpc.host)) {
     throw new UsageError(`--grpc ${options.grpc} is off loopback and would hand out private keys in the clear`, {
       hint: 'give --tls-cert and --tls-key, or --insecure-plaintext on a network you trust',
     });
   }
+  const source = resolveSource(options, io, grpc.host, logger);
   const dnsAt = options.dns ?? ('consul' in source ? 'off' : DEFAULT_DNS);
   const dns: HostPort | undefined = dnsAt === 'off' ? undefined : parseHostPort(dnsAt, '--dns');
   return {
     ...source,
     dataDir: options.dataDir ?? defaultDataDir(io.env),
     grpc,
-    ...(tls ? { tls } : {}),
+    ...(certificate ? { certificate } : {}),
     admin: parseHostPort(options.admin, '--admin'),
     ...(dns ? { dns: { ...dns, recursors: options.dnsRecursor } } : {}),
   };
 }
 
-function resolveSource(options: ServeOptions, io: CliIo): OriginChoice {
+function resolveSource(options: ServeOptions, io: CliIo, grpcHost: string, logger: Logger): OriginChoice {
   if (options.consul === undefined) {
     if (options.mesh.length === 0) throw new UsageError('serve needs --mesh PATH or --consul URL');
-    return { meshPaths: options.mesh };
+    return { meshPaths: options.mesh, identity: resolveIdentity(options, grpcHost, { clock: systemClock, logger }) };
   }
   if (options.mesh.length > 0) throw new UsageError('--mesh and --consul exclude each other');
+  refuseIdentityFlags(options);
   const flags = {
     address: options.consul,
     ...(options.consulToken ? { token: options.consulToken } : {}),
@@ -81,10 +88,15 @@ function resolveSource(options: ServeOptions, io: CliIo): OriginChoice {
   }
 }
 
-function readTls({ tlsCert, tlsKey }: ServeOptions): { cert: string; key: string } | undefined {
+function readCertificate({ tlsCert, tlsKey }: ServeOptions, logger: Logger): Reloaded<ServerCertificate> | undefined {
   if (!tlsCert && !tlsKey) return undefined;
   if (!tlsCert || !tlsKey) throw new UsageError('--tls-cert and --tls-key go together');
-  return { cert: readNamedFile(tlsCert, '--tls-cert'), key: readNamedFile(tlsKey, '--tls-key') };
+  try {
+    return certificateFromFiles({ cert: tlsCert, key: tlsKey }, { clock: systemClock, logger });
+  } catch (error) {
+    if (error instanceof FileError) throw error;
+    throw new CliError(error instanceof Error ? error.message : String(error), { cause: error });
+  }
 }
 
 /** Expected reasons for not starting, as one clear error each. */

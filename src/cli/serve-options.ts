@@ -13,6 +13,13 @@ export interface ServeOptions {
   tlsCert?: string;
   tlsKey?: string;
   insecurePlaintext?: boolean;
+  allowAnonymous?: boolean;
+  requireIdentity?: boolean;
+  tlsClientCa?: string;
+  jwtIssuer?: string;
+  jwtJwksFile?: string;
+  jwtAudience?: string;
+  jwtServiceClaim?: string;
   admin: string;
   dns?: string;
   dnsRecursor: string[];

@@ -7,6 +7,7 @@ import {
   type ProxyDetails,
   type ProxyStatus,
   type RedirectSettings,
+  type TokenStatus,
 } from '../admin/admin-api.ts';
 import { type StreamJson, streamJson } from '../admin/stream-json.ts';
 import type { Authority } from '../ca/authority.ts';
@@ -26,6 +27,7 @@ import type { AdmissionStatus, Refusal } from './admission.ts';
 import { buildSecrets } from './build-secrets.ts';
 import type { MeshLoader } from './mesh-loader.ts';
 import type { Reconciler } from './reconciler.ts';
+import type { StoredToken, TokenStore } from './token-store.ts';
 
 /** What operators look at, put together from the parts that know. */
 export function createAdminApi(parts: {
@@ -34,8 +36,13 @@ export function createAdminApi(parts: {
   ca: Authority;
   xds: XdsServer;
   admissions: readonly AdmissionStatus[];
+  tokens: TokenStore | undefined;
 }): AdminApi {
   const { reconciler, loader, ca, xds, admissions } = parts;
+  const tokens = (): TokenStore => {
+    if (!parts.tokens) throw new AdminError(409, "the tokens of this mesh are Consul's: make them there (consul acl token create)");
+    return parts.tokens;
+  };
   const topology = (): Topology => {
     if (!reconciler.topology) throw new AdminError(503, 'the mesh is not loaded yet');
     return reconciler.topology;
@@ -115,6 +122,13 @@ export function createAdminApi(parts: {
         not_after: new Date(leaf.notAfter).toISOString(),
       };
     },
+    tokens: () => tokens().list().map(tokenStatus),
+    createToken(grant) {
+      const { token, stored } = tokens().create(grant);
+      const known = reconciler.topology?.callableServices.has(grant.service);
+      return { ...tokenStatus(stored), token, ...(known === false ? { unknown_service: true } : {}) };
+    },
+    revokeToken: (id) => tokens().revoke(id),
   };
 }
 
@@ -198,6 +212,16 @@ function redirectOf(topology: Topology, proxy: Instance): RedirectSettings {
 
 function streamKey(id: string, nodeName: string | undefined): string {
   return JSON.stringify([id, nodeName]);
+}
+
+function tokenStatus({ id, service, node, createdAt, expiresAt }: StoredToken): TokenStatus {
+  return {
+    id,
+    service,
+    ...(node === undefined ? {} : { node }),
+    created_at: new Date(createdAt).toISOString(),
+    ...(expiresAt === undefined ? {} : { expires_at: new Date(expiresAt).toISOString() }),
+  };
 }
 
 function summarise(topology: Topology): MeshSummary {

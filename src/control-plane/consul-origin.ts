@@ -4,9 +4,9 @@ import type { ConsulTarget } from '../sources/consul/consul-target.ts';
 import { ConsulAuthority } from './consul-authority.ts';
 import { ConsulMeshSource } from './consul-mesh-source.ts';
 import { createConsulReadAccess } from './consul-read-access.ts';
-import { authorize, createTokenCheck } from './consul-token-check.ts';
+import { authorize, createConsulVerifier, createTokenCheck } from './consul-token-check.ts';
 import type { Origin, OriginContext } from './origin.ts';
-import { TokenGuard } from './token-guard.ts';
+import { StreamGuard } from './stream-guard.ts';
 import { virtualIpsOfMesh } from './virtual-ips.ts';
 
 /** A mesh out of a live Consul, with Consul's CA, its virtual IPs and its ACLs. */
@@ -19,7 +19,14 @@ export async function openConsulOrigin(consul: ConsulTarget, { dataDir, clock, r
     aclsEnabled,
     serviceOf: (proxy) => admission.serviceOf(proxy),
   });
-  const admission: TokenGuard = new TokenGuard({ check: createTokenCheck(client), aclsEnabled, readAccess, clock, logger });
+  const admission: StreamGuard = new StreamGuard({
+    verifier: createConsulVerifier(createTokenCheck(client)),
+    required: aclsEnabled,
+    waitingFor: 'Consul has not been read yet',
+    readAccess,
+    clock,
+    logger,
+  });
   const authority = new ConsulAuthority({ client, clock, random, tokenFor: (service) => admission.tokenFor(service) });
   const source = new ConsulMeshSource({
     client,

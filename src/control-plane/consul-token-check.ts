@@ -1,5 +1,6 @@
 import { z } from 'zod';
 import { type ConsulClient, ConsulError } from '../sources/consul/consul-client.ts';
+import { ALLOWED, denied, type Verifier } from './verifier.ts';
 
 /** `unknown`: Consul cannot be asked now. */
 export type TokenVerdict = 'allowed' | 'denied' | 'unknown';
@@ -19,6 +20,22 @@ const answer = z.array(z.object({ Allow: z.boolean() }));
 
 /** Consul's own name for the token of whoever has none; without it the agent would use its own. */
 const ANONYMOUS = 'anonymous';
+
+/** Consul's ACLs: a token is good for a proxy if it may write its service. */
+export function createConsulVerifier(check: TokenCheck): Verifier {
+  return {
+    async verify({ token }, { id, identity: { service } }) {
+      const verdict = await check(token, service);
+      if (verdict === 'allowed') return ALLOWED;
+      if (verdict === 'unknown') return { verdict, reason: 'Consul cannot be asked whether the token is good; try again' };
+      return denied(
+        token === undefined
+          ? `${id} presents no token: give one with service:write on ${service} (adsum envoy --token-file, CONSUL_HTTP_TOKEN)`
+          : `the token of ${id} may not write the service ${service}, or is no token of this Consul`,
+      );
+    },
+  };
+}
 
 export function createTokenCheck(client: ConsulClient): TokenCheck {
   return (token, service) => authorize(client, token, [{ Resource: 'service', Access: 'write', Segment: service }]);

@@ -11,6 +11,8 @@ import { acquireLock } from '../runtime/lock-file.ts';
 import type { Logger } from '../runtime/logger.ts';
 import type { Metrics } from '../runtime/metrics.ts';
 import { StateError } from '../runtime/state-error.ts';
+import type { Watchable } from '../runtime/watchable.ts';
+import type { ServerCertificate } from '../server/tls-credentials.ts';
 import { startXdsServer, type XdsServer } from '../server/xds-server.ts';
 import { createAdminApi } from './admin-view.ts';
 import { createIdentities } from './identities.ts';
@@ -38,7 +40,8 @@ export type ControlPlaneOptions = OriginChoice & CommonOptions;
 interface CommonOptions {
   readonly dataDir: string;
   readonly grpc: HostPort;
-  readonly tls?: { readonly cert: string; readonly key: string };
+  /** The certificate of the xDS port; without it xDS is plain text. */
+  readonly certificate?: Watchable<ServerCertificate>;
   readonly admin: HostPort;
   readonly dns?: HostPort & { readonly recursors: readonly string[] };
   readonly clock: Clock;
@@ -69,7 +72,7 @@ export async function startControlPlane(options: ControlPlaneOptions): Promise<C
     prepareDataDir(options.dataDir);
     closers.push(acquireLock(path.join(options.dataDir, 'lock')));
 
-    const { source, authority, virtualIps, admission } = await openOrigin(options, options);
+    const { source, authority, virtualIps, admission, tokens, clientCa } = await openOrigin(options, options);
     closers.push(
       () => authority.close(),
       () => admission.close(),
@@ -99,7 +102,7 @@ export async function startControlPlane(options: ControlPlaneOptions): Promise<C
     const versions = new VersionGuard({ clock, logger });
     const xds: XdsServer = await startXdsServer({
       address: options.grpc,
-      ...(options.tls ? { tls: options.tls } : {}),
+      ...(options.certificate ? { tls: { certificate: options.certificate, ...(clientCa ? { clientCa } : {}) } } : {}),
       directory: versions.guard(admission.admit(createProxyDirectory(reconciler))),
       logger,
       clock,
@@ -107,7 +110,7 @@ export async function startControlPlane(options: ControlPlaneOptions): Promise<C
     });
     closers.push(() => xds.close());
     closers.push(reportDeliveredRoots({ ca: authority, clock, idle: () => reconciler.idle, streams: () => xds.streams() }));
-    const api = createAdminApi({ reconciler, loader, ca: authority, xds, admissions: [versions, admission] });
+    const api = createAdminApi({ reconciler, loader, ca: authority, xds, admissions: [versions, admission], tokens });
     const admin: AdminServer = await startAdminServer({
       ...options.admin,
       socket: adminSocketOf(options.dataDir),

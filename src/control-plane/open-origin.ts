@@ -4,5 +4,5 @@ import type { Origin, OriginChoice, OriginContext } from './origin.ts';
 
 /** @throws MeshError, StateError, CaError */
 export function openOrigin(choice: OriginChoice, context: OriginContext): Promise<Origin> {
-  return 'consul' in choice ? openConsulOrigin(choice.consul, context) : openFileOrigin(choice.meshPaths, context);
+  return 'consul' in choice ? openConsulOrigin(choice.consul, context) : openFileOrigin(choice, context);
 }

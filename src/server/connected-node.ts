@@ -7,7 +7,11 @@ export interface NodeRefusal {
 }
 
 /** Reads who is calling from the first message of a stream; of the node only what is needed later is kept. */
-export function readConnectedNode(bytes: Uint8Array | undefined, peer: string, token: string | undefined): ConnectedNode | NodeRefusal {
+export function readConnectedNode(
+  bytes: Uint8Array | undefined,
+  peer: string,
+  proof: Pick<ConnectedNode, 'token' | 'certificate'>,
+): ConnectedNode | NodeRefusal {
   if (!bytes) return { refusal: 'the first request of a stream must carry the node' };
   let node: ReturnType<typeof decodeNode>;
   try {
@@ -24,6 +28,7 @@ export function readConnectedNode(bytes: Uint8Array | undefined, peer: string, t
     peer,
     ...(nodeName !== '' && { nodeName }),
     ...(isEnvoy && version && { envoyVersion: version }),
-    ...(token && { token }),
+    ...(proof.token && { token: proof.token }),
+    ...(proof.certificate && { certificate: proof.certificate }),
   };
 }

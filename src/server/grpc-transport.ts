@@ -1,3 +1,4 @@
+import { X509Certificate } from 'node:crypto';
 import type { ServerHttp2Stream } from 'node:http2';
 import * as grpc from '@grpc/grpc-js';
 import type { Clock } from '../runtime/clock.ts';
@@ -38,7 +39,7 @@ export function http2StreamOf(call: Call): ServerHttp2Stream {
 /** One gRPC call as the transport of a stream: it counts what arrives before it is a message, and reads no faster than the stream works. */
 export class GrpcTransport implements StreamTransport {
   readonly peer: string;
-  readonly token?: string;
+  readonly proof: StreamTransport['proof'];
   readonly #call: Call;
   readonly #context: TransportContext;
   readonly #budgets: readonly Budget[];
@@ -55,8 +56,7 @@ export class GrpcTransport implements StreamTransport {
     this.#context = context;
     this.#budgets = [context.connection.inboundBytes, context.inboundBytes];
     this.peer = call.getPeer();
-    const token = call.metadata.get('x-consul-token')[0];
-    if (token !== undefined) this.token = token.toString();
+    this.proof = proofOf(call);
     const stream = http2StreamOf(call);
     const meter = new FrameMeter(context.limits.requestBytes);
     stream.on('data', (chunk: Buffer) => this.#meter(meter, chunk));
@@ -161,6 +161,15 @@ class FrameMeter {
     }
     return undefined;
   }
+}
+
+/** The first of several tokens counts; a certificate only where TLS has found that it is signed by one of the client CAs. */
+function proofOf(call: Call): StreamTransport['proof'] {
+  const [own] = call.metadata.get('x-consul-token');
+  const [authorization] = call.metadata.get('authorization');
+  const token = own?.toString() ?? /^Bearer +(\S+)$/i.exec(authorization?.toString() ?? '')?.[1];
+  const certificate = call.getAuthContext().sslPeerCertificate;
+  return { ...(token !== undefined && { token }), ...(certificate && { certificate: new X509Certificate(certificate.raw) }) };
 }
 
 /**

@@ -1,3 +1,4 @@
+import type { X509Certificate } from 'node:crypto';
 import type { Snapshot } from '../cache/resource.ts';
 
 /** What a proxy says of itself in the first message of its stream. */
@@ -12,8 +13,10 @@ export interface ConnectedNode {
   readonly envoyVersion?: readonly [number, number, number];
   /** Address and port of the client. */
   readonly peer: string;
-  /** `x-consul-token` of the call's metadata. */
+  /** `x-consul-token` of the call's metadata, or what follows `Bearer` in its `authorization`. */
   readonly token?: string;
+  /** What the client presented in the TLS handshake, if the server trusts who signed it. */
+  readonly certificate?: X509Certificate;
 }
 
 /** Names of gRPC status codes that a stream can be ended with. */

@@ -14,6 +14,7 @@ import { defaultLimits, type RefusalReason, ServerBudgets, type XdsLimits } from
 import type { EndCode, ProxyDirectory } from './proxy-directory.ts';
 import { StreamLog } from './stream-log.ts';
 import type { StreamStatus } from './stream-status.ts';
+import { type TlsOptions, tlsCredentials } from './tls-credentials.ts';
 import { XdsListener } from './xds-listener.ts';
 import { XdsStream } from './xds-stream.ts';
 
@@ -22,8 +23,8 @@ export { ListenError } from './xds-listener.ts';
 export interface XdsServerOptions {
   /** Port 0 takes a free one. */
   readonly address: { readonly host: string; readonly port: number };
-  /** PEM. Without it the server speaks plain text. */
-  readonly tls?: { readonly cert: string; readonly key: string /** PEM; given, clients must present a certificate of it. */; readonly clientCa?: string };
+  /** Without it the server speaks plain text. */
+  readonly tls?: TlsOptions;
   readonly directory: ProxyDirectory;
   readonly logger: Logger;
   readonly clock: Clock;
@@ -92,7 +93,7 @@ export async function startXdsServer(options: XdsServerOptions): Promise<XdsServ
   const life = randomBytes(3).toString('hex');
   let opened = 0;
 
-  const injector = server.createConnectionInjector(credentialsOf(tls));
+  const injector = server.createConnectionInjector(tls ? tlsCredentials(tls) : grpc.ServerCredentials.createInsecure());
   const listener = new XdsListener({
     ...address,
     limits,
@@ -205,12 +206,6 @@ function groupByService(methods: readonly XdsMethod[]): XdsMethod[][] {
     groups.set(service, [...(groups.get(service) ?? []), method]);
   }
   return [...groups.values()];
-}
-
-function credentialsOf(tls: XdsServerOptions['tls']): grpc.ServerCredentials {
-  if (!tls) return grpc.ServerCredentials.createInsecure();
-  const pair = { cert_chain: Buffer.from(tls.cert), private_key: Buffer.from(tls.key) };
-  return grpc.ServerCredentials.createSsl(tls.clientCa ? Buffer.from(tls.clientCa) : null, [pair], tls.clientCa !== undefined);
 }
 
 async function shutDown(server: grpc.Server, streams: readonly XdsStream[], clock: Clock): Promise<void> {

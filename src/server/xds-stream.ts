@@ -18,8 +18,8 @@ import type { StreamStatus } from './stream-status.ts';
 /** The transport of one stream. */
 export interface StreamTransport {
   readonly peer: string;
-  /** `x-consul-token` of the call. */
-  readonly token?: string;
+  /** What the call shows of who it is. */
+  readonly proof: Pick<ConnectedNode, 'token' | 'certificate'>;
   /** Sends one message; `flushed` is called when the next one may follow. */
   write(message: Buffer, flushed: () => void): void;
   /** A message that `receive` took has been worked off; the client may send more. */
@@ -207,8 +207,8 @@ export class XdsStream implements CarriedStream {
 
   /** Finds out from the first message who this is; later nodes are ignored, so a stream never changes hands. */
   #greet(bytes: Uint8Array | undefined): boolean {
-    const { peer, token } = this.#transport;
-    const node = readConnectedNode(bytes, peer, token);
+    const { peer, proof } = this.#transport;
+    const node = readConnectedNode(bytes, peer, proof);
     if ('refusal' in node) {
       this.#refuse(node.refusal);
       return false;

@@ -33,7 +33,7 @@ export class ControlPlane {
     this.address = options.address;
     this.#folder = path.join(options.folder, 'control-plane');
     this.#agent = options.agent;
-    this.#flags = options.flags ?? ['--insecure-plaintext'];
+    this.#flags = options.flags ?? ['--insecure-plaintext', '--allow-anonymous'];
     mkdirSync(this.dataDir, { recursive: true });
     for (const folder of [this.#folder, this.dataDir]) chownSync(folder, controlUid, controlUid);
     chmodSync(this.dataDir, 0o700);

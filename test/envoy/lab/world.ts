@@ -12,7 +12,7 @@ import { Sidecar } from './sidecar.ts';
 export interface WorldOptions {
   /** Envoy for every sidecar of this world, default the machine's or the pinned 1.36. */
   envoyVersion?: string;
-  /** Flags for `adsum serve` in place of --insecure-plaintext. */
+  /** Flags for `adsum serve` in place of --insecure-plaintext and --allow-anonymous. */
   serveFlags?: string[];
 }
 

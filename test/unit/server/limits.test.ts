@@ -8,6 +8,7 @@ import { encode } from '../../../src/proto/codec.ts';
 import { ManualClock } from '../../../src/runtime/clock.ts';
 import type { Logger } from '../../../src/runtime/logger.ts';
 import { createMetrics } from '../../../src/runtime/metrics.ts';
+import { constant } from '../../../src/runtime/watchable.ts';
 import type { XdsLimits } from '../../../src/server/limits.ts';
 import { startXdsServer, type XdsServer } from '../../../src/server/xds-server.ts';
 import { ADS, encodeSent, nodeOf, OneSnapshot, type RawCall, rawCall, readGot } from '../../protocol/grpc-wire.ts';
@@ -28,7 +29,15 @@ async function start(limits: Partial<XdsLimits> = {}, tls?: { cert: string; key:
   const metrics = createMetrics();
   const directory = new OneSnapshot();
   directory.publish(snapshotMaker()({ cluster: { A: '1' }, endpoint: { e: '1' } }));
-  const server: XdsServer = await startXdsServer({ address: { host: '127.0.0.1', port: 0 }, directory, logger, clock, metrics, limits, ...(tls && { tls }) });
+  const server: XdsServer = await startXdsServer({
+    address: { host: '127.0.0.1', port: 0 },
+    directory,
+    logger,
+    clock,
+    metrics,
+    limits,
+    ...(tls && { tls: { certificate: constant(tls) } }),
+  });
   opened.push(server);
   const client = (port = server.port) => {
     const made = new grpc.Client(`127.0.0.1:${port}`, grpc.credentials.createInsecure(), { 'grpc.use_local_subchannel_pool': 1 });

@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
-import type { TokenVerdict } from '../../../src/control-plane/consul-token-check.ts';
-import { TokenGuard } from '../../../src/control-plane/token-guard.ts';
+import { createConsulVerifier, type TokenVerdict } from '../../../src/control-plane/consul-token-check.ts';
+import { StreamGuard } from '../../../src/control-plane/stream-guard.ts';
 import { ManualClock } from '../../../src/runtime/clock.ts';
 import { silentLogger } from '../../../src/runtime/logger.ts';
 import { assembleConsulMesh } from '../../../src/sources/consul/assemble-consul-mesh.ts';
@@ -20,12 +20,13 @@ function setUp(acls: boolean | 'not said yet' = true) {
   const clock = new ManualClock();
   const state = { acls: acls === 'not said yet' ? undefined : acls, verdicts: new Map<string, TokenVerdict>(), asked: [] as string[] };
   const attached: string[] = [];
-  const guard = new TokenGuard({
-    check: async (token, service) => {
+  const guard = new StreamGuard({
+    verifier: createConsulVerifier(async (token, service) => {
       state.asked.push(`${token} ${service}`);
       return state.verdicts.get(`${token} ${service}`) ?? 'denied';
-    },
-    aclsEnabled: () => state.acls,
+    }),
+    required: () => state.acls,
+    waitingFor: 'Consul has not been read yet',
     clock,
     logger: silentLogger,
   });
@@ -62,7 +63,7 @@ describe('operators are told', () => {
     expect(reasons()).toEqual(["p: no proxy 'p' is registered"]);
     state.verdicts.set('good web', 'allowed');
     const serving = serve(sidecar('web'));
-    expect(reasons()).toEqual(['p: Consul is being asked whether its token may write web']);
+    expect(reasons()).toEqual(['p: it is being checked whether it is web']);
     await serving;
     expect(reasons()).toEqual([]);
   });
@@ -112,7 +113,7 @@ describe('with ACLs a sidecar', () => {
 
   it.each([
     ['bad', 'PERMISSION_DENIED: the token of p may not write the service web, or is no token of this Consul'],
-    [undefined, 'PERMISSION_DENIED: p presents no token: give one with service:write on web (adsum envoy --token, CONSUL_HTTP_TOKEN)'],
+    [undefined, 'PERMISSION_DENIED: p presents no token: give one with service:write on web (adsum envoy --token-file, CONSUL_HTTP_TOKEN)'],
   ])('with the token %s is refused', async (token, words) => {
     const { attached, connect, serve } = setUp();
     await serve(sidecar('web'));
@@ -157,7 +158,7 @@ describe('with ACLs a sidecar', () => {
     const { ends } = connect('good');
     await settled();
     await serve(sidecar('bank'));
-    expect([ends, attached]).toEqual([[expect.stringMatching(/^PERMISSION_DENIED: p stands for bank now/)], []]);
+    expect([ends, attached]).toEqual([[expect.stringMatching(/^PERMISSION_DENIED: p stands for bank on vm now/)], []]);
   });
 
   it('that goes away while it is checked is not attached', async () => {

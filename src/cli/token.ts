@@ -1,0 +1,52 @@
+import type { Command } from 'commander';
+import type { CreatedToken, TokenStatus } from '../admin/admin-api.ts';
+import { parseDurationMs } from '../mesh/schema/duration.ts';
+import { addAdminSocket, adminWriterFor } from './admin-client.ts';
+import { UsageError } from './cli-error.ts';
+import type { CliIo } from './cli-io.ts';
+
+export function registerToken(program: Command, io: CliIo): void {
+  const token = program.command('token').description('tokens with which sidecars prove who they are');
+
+  const create = token.command('create').description('a new token, printed once; give it to the sidecar in a file (adsum envoy --token-file)');
+  addAdminSocket(create)
+    .requiredOption('--service <name>', 'the service whose sidecars may show it')
+    .option('--node <name>', 'on this node only')
+    .option('--ttl <duration>', 'how long it is valid, e.g. 720h; without it until it is revoked')
+    .option('--json', 'as JSON, with its ID and its end')
+    .action(async ({ service, node, ttl, json }: { service: string; node?: string; ttl?: string; json?: boolean }) => {
+      const grant = { service, ...(node === undefined ? {} : { node }), ...(ttl === undefined ? {} : { ttl_ms: parseTtl(ttl) }) };
+      const created = (await (await adminWriterFor(create, io)).post('/v1/tokens', grant)) as CreatedToken;
+      if (created.unknown_service) io.err(`adsum: warning: the mesh has no service ${service} now\n`);
+      io.out(json ? `${JSON.stringify(created, null, 2)}\n` : `${created.token}\n`);
+      if (!json) io.err(`${describe(created)}\n`);
+    });
+
+  const list = token.command('list').description('the tokens in force, without the secrets');
+  addAdminSocket(list)
+    .option('--json', 'as JSON')
+    .action(async ({ json }: { json?: boolean }) => {
+      const answer = (await (await adminWriterFor(list, io)).get('/v1/tokens')) as { tokens: TokenStatus[] };
+      io.out(json ? `${JSON.stringify(answer, null, 2)}\n` : answer.tokens.map((one) => `${describe(one)}\n`).join(''));
+    });
+
+  const revoke = token
+    .command('revoke')
+    .description('takes a token back; streams that showed it end at once')
+    .argument('<id>', 'as `adsum token list` shows it');
+  addAdminSocket(revoke).action(async (id: string) => {
+    await (await adminWriterFor(revoke, io)).delete(`/v1/tokens/${encodeURIComponent(id)}`);
+    io.err(`token ${id} is revoked\n`);
+  });
+}
+
+function describe({ id, service, node, created_at, expires_at }: TokenStatus): string {
+  const end = expires_at === undefined ? 'until it is revoked' : `until ${expires_at}`;
+  return `${id} for ${service}${node === undefined ? '' : ` on ${node}`}, made ${created_at}, ${end}`;
+}
+
+function parseTtl(text: string): number {
+  const ms = parseDurationMs(text);
+  if (ms === undefined || ms < 1) throw new UsageError(`--ttl '${text}' is no duration`, { hint: 'for example 720h, or 30m' });
+  return Math.floor(ms);
+}
