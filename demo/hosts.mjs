@@ -35,7 +35,17 @@ async function startControlPlane() {
   for (const file of [own, path.join(own, 'data'), tls.key]) chownSync(file, users.control, users.control);
   for (const file of [path.join(own, 'data'), tls.key]) chmodSync(file, file === tls.key ? 0o600 : 0o700);
   inside('control', 'sysctl', '-qw', 'net.ipv4.ip_unprivileged_port_start=0'); // DNS on port 53 without root
-  const listen = ['--grpc', `${address('control')}:18000`, '--tls-cert', tls.certificate, '--tls-key', tls.key, '--dns', `${address('control')}:53`, '--allow-anonymous'];
+  const listen = [
+    '--grpc',
+    `${address('control')}:18000`,
+    '--tls-cert',
+    tls.certificate,
+    '--tls-key',
+    tls.key,
+    '--dns',
+    `${address('control')}:53`,
+    '--allow-anonymous',
+  ];
   start('adsum', 'control', users.control, ...adsum, 'serve', '--mesh', mesh.file, '--data-dir', path.join(own, 'data'), ...listen);
   await need('adsum serve on the mesh file', () =>
     eventually(() => {
