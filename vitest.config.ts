@@ -21,6 +21,7 @@ export default defineConfig({
         test: {
           name: 'real',
           include: ['test/{envoy,consul}/**/*.test.ts'],
+          globalSetup: ['test/envoy/lab/publish.ts'],
           fileParallelism: false,
           ...patience,
           sequence: { groupOrder: 1 },

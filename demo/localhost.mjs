@@ -1,5 +1,6 @@
 // The part that needs no privileges: two real sidecars on loopback, and web's explicit upstream on localhost.
 import { spawn } from 'node:child_process';
+import { randomInt } from 'node:crypto';
 import { mkdirSync, openSync, readFileSync } from 'node:fs';
 import net from 'node:net';
 import path from 'node:path';
@@ -7,6 +8,7 @@ import { fileURLToPath } from 'node:url';
 import { findDefaultEnvoy } from '../scripts/envoy-binary.mjs';
 import { MeshFile } from './mesh.mjs';
 import { eventually, expect, need, say, step } from './report.mjs';
+import { comesUp, envoyState } from './started.mjs';
 
 const fromHere = (file) => fileURLToPath(new URL(file, import.meta.url));
 const adsum = [process.execPath, fromHere('../dist/main.js')];
@@ -16,17 +18,27 @@ export async function runOnLocalhost(folder) {
   const envoy = findDefaultEnvoy();
   const ports = await freePorts(['grpc', 'http', 'dns', 'app', 'upstream', 'webSidecar', 'apiSidecar', 'webAdmin', 'apiAdmin']);
   const mesh = new MeshFile(path.join(folder, 'mesh.yaml'), JSON.stringify(localMesh(ports)));
-  mkdirSync(path.join(folder, 'data'));
+  for (const name of ['data', 'logs']) mkdirSync(path.join(folder, name));
   say(`web and api on this host with Envoy ${envoy.version}, web's upstream on localhost:${ports.upstream}:\n`);
   const listen = ['--grpc', `127.0.0.1:${ports.grpc}`, '--admin', `127.0.0.1:${ports.http}`, '--dns', `127.0.0.1:${ports.dns}`];
-  start(folder, 'adsum', ...adsum, 'serve', '--mesh', mesh.file, '--data-dir', path.join(folder, 'data'), ...listen);
+  const control = start(folder, 'adsum', ...adsum, 'serve', '--mesh', mesh.file, '--data-dir', path.join(folder, 'data'), ...listen);
   start(folder, 'app-api', process.execPath, fromHere('apps/http-app.mjs'), 'api', `${ports.app}`, '127.0.0.1');
-  for (const [name, admin] of Object.entries({ web: ports.webAdmin, api: ports.apiAdmin })) {
-    const where = ['--grpc-addr', `127.0.0.1:${ports.grpc}`, '--admin-bind', `127.0.0.1:${admin}`, '--envoy-binary', envoy.binary];
-    start(folder, `envoy-${name}`, ...adsum, 'envoy', '--sidecar-for', name, ...where, '--', '--concurrency', '1');
-  }
+  await need('adsum serve on the mesh file', async () => {
+    await comesUp('adsum', control, async () => {
+      const { status, error } = await client('http', `http://127.0.0.1:${ports.http}/readyz`);
+      return status === 200 ? undefined : `not ready (${error ?? status})`;
+    });
+    return `ready, xDS on 127.0.0.1:${ports.grpc}`;
+  });
   await need('two sidecars, each with its configuration from adsum', async () => {
-    for (const admin of [ports.webAdmin, ports.apiAdmin]) await eventually(() => isLive(folder, admin));
+    const admins = { web: ports.webAdmin, api: ports.apiAdmin };
+    const sidecars = Object.entries(admins).map(([name, admin]) => {
+      const where = ['--grpc-addr', `127.0.0.1:${ports.grpc}`, '--admin-bind', `127.0.0.1:${admin}`, '--envoy-binary', envoy.binary];
+      return { name, admin, started: start(folder, `envoy-${name}`, ...adsum, 'envoy', '--sidecar-for', name, ...where, '--', '--concurrency', '1') };
+    });
+    for (const { name, admin, started } of sidecars) {
+      await comesUp(`the sidecar of ${name}`, started, async () => envoyState(await client('http', `http://127.0.0.1:${admin}/ready`)));
+    }
     return 'LIVE';
   });
   await showMesh(mesh, ports);
@@ -41,11 +53,13 @@ async function showMesh(mesh, ports) {
     expect(caller?.endsWith('/svc/web'), outcome);
     return `200 in ${outcome.ms} ms; api saw the caller as ${caller}`;
   };
-  await step('adsum answers for api.virtual.consul', async () => {
-    const { answers, error } = await client('dns', 'api.virtual.consul', `127.0.0.1:${ports.dns}`);
-    expect(answers[0]?.startsWith('240.'), { answers, error });
-    return answers[0];
-  });
+  await step('adsum answers for api.virtual.consul', () =>
+    eventually(async () => {
+      const { answers, error } = await client('dns', 'api.virtual.consul', `127.0.0.1:${ports.dns}`);
+      expect(answers[0]?.startsWith('240.'), { answers, error });
+      return answers[0];
+    }),
+  );
   await step('web calls api on its localhost upstream', () => eventually(works));
   await step('path /admin is not allowed', async () => {
     const outcome = await call('/admin');
@@ -96,41 +110,30 @@ function localMesh(ports) {
   };
 }
 
+/** Ports that nobody listens on, from below the range that the system takes for outgoing connections: it must not take one meanwhile. */
 async function freePorts(names) {
-  const servers = await Promise.all(
-    names.map(
-      () =>
-        new Promise((resolve, reject) => {
-          const server = net
-            .createServer()
-            .once('error', reject)
-            .listen(0, '127.0.0.1', () => resolve(server));
-        }),
-    ),
-  );
-  const ports = Object.fromEntries(names.map((name, i) => [name, servers[i].address().port]));
-  await Promise.all(servers.map((server) => new Promise((resolve) => server.close(resolve))));
+  const ports = {};
+  for (const name of names) {
+    do ports[name] = randomInt(10_000, 30_000);
+    while (!(await isFree(ports[name])) || Object.values(ports).filter((port) => port === ports[name]).length > 1);
+  }
   return ports;
 }
 
-async function isLive(folder, port) {
-  const { body, error } = await client('http', `http://127.0.0.1:${port}/ready`);
-  if (body !== 'LIVE')
-    throw new Error(
-      `${body ?? error}\n${['adsum', 'envoy-web', 'envoy-api']
-        .map((name) =>
-          readFileSync(path.join(folder, `${name}.log`), 'utf8')
-            .split('\n')
-            .slice(-8)
-            .join('\n'),
-        )
-        .join('\n')}`,
-    );
+function isFree(port) {
+  return new Promise((resolve) => {
+    const server = net.createServer();
+    server.once('error', () => resolve(false));
+    server.listen(port, '127.0.0.1', () => server.close(() => resolve(true)));
+  });
 }
 
-function start(folder, log, ...command) {
-  const output = openSync(path.join(folder, `${log}.log`), 'w');
-  running.push(spawn(command[0], command.slice(1), { stdio: ['ignore', output, output] }));
+function start(folder, name, ...command) {
+  const log = path.join(folder, 'logs', `${name}.log`);
+  const output = openSync(log, 'w');
+  const child = spawn(command[0], command.slice(1), { stdio: ['ignore', output, output] });
+  running.push(child);
+  return { log, hasEnded: () => child.exitCode !== null || child.signalCode !== null, output: () => readFileSync(log, 'utf8') };
 }
 
 function client(...args) {
@@ -153,7 +156,7 @@ export async function endLocalhost() {
           if (child.exitCode !== null || child.signalCode !== null) return resolve();
           child.once('close', resolve);
           child.kill('SIGTERM');
-          setTimeout(() => child.kill('SIGKILL'), 3000).unref();
+          setTimeout(() => child.kill('SIGKILL'), 10_000).unref();
         }),
     ),
   );

@@ -32,8 +32,11 @@ export function findEnvoy(version) {
   return isExecutable(binary) ? { binary, version } : undefined;
 }
 
+/** Only against a program that hangs: a busy machine may take long to load a binary of 100 MB. */
+const VERSION_TIMEOUT_MS = 120_000;
+
 export function versionOf(binary) {
-  const run = spawnSync(binary, ['--version'], { encoding: 'utf8', timeout: 10_000 });
+  const run = spawnSync(binary, ['--version'], { encoding: 'utf8', timeout: VERSION_TIMEOUT_MS });
   return run.stdout?.match(/version: [0-9a-f]+\/(\d+\.\d+\.\d+)/)?.[1];
 }
 

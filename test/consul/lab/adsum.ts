@@ -66,12 +66,14 @@ export class Adsum {
   async ready(mesh?: 'fresh' | 'stale'): Promise<void> {
     await eventually(
       async () => {
-        if (this.#process.hasEnded) throw new Hopeless(`adsum has ended:\n${this.output}`);
+        if (this.#process.hasEnded) throw new Hopeless('adsum has ended');
         const readiness = await this.readiness();
-        if (!readiness.ready || (mesh && readiness.mesh !== mesh)) throw new Error(`${JSON.stringify(readiness)}\n${this.output}`);
+        if (!readiness.ready || (mesh && readiness.mesh !== mesh)) throw new Error(JSON.stringify(readiness));
       },
       { deadlineMs: 300_000 },
-    );
+    ).catch((error: Error) => {
+      throw new Error(`${error.message}: ${this.#process.complaint}`);
+    });
   }
 
   async get<T>(where: string): Promise<T> {

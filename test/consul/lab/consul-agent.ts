@@ -83,7 +83,7 @@ export class ConsulAgent {
     this.#process = new Program([this.#binary, 'agent', `-config-file=${this.#folder}/agent.json`], { GOMAXPROCS: '2' });
     await eventually(
       async () => {
-        if (this.#process?.hasEnded) throw new Hopeless(`Consul has ended:\n${this.output}`);
+        if (this.#process?.hasEnded) throw new Hopeless(`Consul has ended: ${this.#process.complaint}`);
         await this.get('/v1/connect/ca/roots');
       },
       { deadlineMs: 300_000, everyMs: 100 },

@@ -30,7 +30,7 @@ export class ConsulHost {
     const consul = new ConsulHost(host, options.token);
     await eventually(
       async () => {
-        if (agent.hasEnded) throw new Hopeless(`Consul has ended:\n${agent.output}`);
+        if (agent.hasEnded) throw new Hopeless(`Consul has ended: ${agent.complaint}`);
         await consul.put('/v1/kv/ready', 'yes');
       },
       { deadlineMs: 300_000, everyMs: 100 },

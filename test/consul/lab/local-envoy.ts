@@ -33,11 +33,13 @@ export class LocalEnvoy {
   async ready(): Promise<void> {
     await eventually(
       async () => {
-        if (this.#process.hasEnded) throw new Hopeless(`Envoy has ended:\n${this.output}`);
-        if (!(await this.get('/ready')).startsWith('LIVE')) throw new Error(`Envoy is not live:\n${this.output}`);
+        if (this.#process.hasEnded) throw new Hopeless('Envoy has ended');
+        if (!(await this.get('/ready')).startsWith('LIVE')) throw new Error('Envoy is not live');
       },
       { deadlineMs: 300_000 },
-    );
+    ).catch((error: Error) => {
+      throw new Error(`${error.message}: ${this.#process.complaint}`);
+    });
   }
 
   async stat(name: string): Promise<number> {

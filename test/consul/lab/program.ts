@@ -1,4 +1,6 @@
 import { type ChildProcess, execFile, spawn } from 'node:child_process';
+import { plainReason } from '../../../scripts/plain-reason.mjs';
+import { keepOutput } from '../../envoy/lab/kept-output.ts';
 
 /** A program on this machine's loopback whose output is kept. */
 export class Program {
@@ -20,6 +22,11 @@ export class Program {
       this.child.once('error', (error) => resolve(error.message));
       this.child.once('close', (code, signal) => resolve(code ?? signal ?? 'unknown'));
     });
+  }
+
+  /** What it complains of in one line, and where all of its output is: for messages of failures. */
+  get complaint(): string {
+    return `${plainReason(this.output)} (all of it: ${keepOutput(this.#name, this.output)})`;
   }
 
   get pid(): number {

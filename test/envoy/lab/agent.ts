@@ -1,8 +1,9 @@
 import readline from 'node:readline';
 import { fileURLToPath } from 'node:url';
+import { labNode, published } from './envoy-binary.ts';
 import { LabProcess } from './process.ts';
 
-const program = fileURLToPath(new URL('./agent.mjs', import.meta.url));
+const program = published('agent.mjs') ?? fileURLToPath(new URL('./agent.mjs', import.meta.url));
 
 export interface HttpRequest {
   host: string;
@@ -72,12 +73,12 @@ export class Agent extends LabProcess {
   #lastId = 0;
 
   constructor(namespace: string, uid: number, dnsServer: string) {
-    super(namespace, uid, [process.execPath, program], { LAB_DNS: dnsServer });
+    super(namespace, uid, [labNode, program], { LAB_DNS: dnsServer });
     if (!this.child.stdout) throw new Error('an agent needs pipes');
     readline.createInterface({ input: this.child.stdout }).on('line', (line) => this.#settle(line));
     this.child.stdin?.on('error', () => {});
     void this.ended().then(() => {
-      for (const { reject } of this.#waiting.values()) reject(new Error(`the agent has ended: ${this.output}`));
+      for (const { reject } of this.#waiting.values()) reject(new Error(`the agent has ended: ${this.complaint}`));
     });
   }
 

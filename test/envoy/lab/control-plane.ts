@@ -1,7 +1,7 @@
 import { chmodSync, chownSync, mkdirSync, renameSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import type { Agent } from './agent.ts';
-import { adsumProgram } from './envoy-binary.ts';
+import { adsumProgram, labNode } from './envoy-binary.ts';
 import { eventually, Hopeless } from './eventually.ts';
 import { LabProcess } from './process.ts';
 
@@ -61,12 +61,14 @@ export class ControlPlane {
   async start(): Promise<void> {
     this.#earlierOutput = this.output;
     const listen = ['--grpc', `${this.address}:${grpcPort}`, '--admin', `127.0.0.1:${adminPort}`, '--dns', `${this.address}:53`];
-    const command = [process.execPath, adsumProgram, 'serve', '--mesh', this.meshFile, '--data-dir', this.dataDir, ...listen, ...this.#flags];
+    const command = [labNode, adsumProgram, 'serve', '--mesh', this.meshFile, '--data-dir', this.dataDir, ...listen, ...this.#flags];
     this.#process = new LabProcess(this.#namespace, controlUid, command);
     await eventually(async () => {
-      if (this.#process?.hasEnded) throw new Hopeless(`adsum serve has ended:\n${this.output}`);
+      if (this.#process?.hasEnded) throw new Hopeless('adsum serve has ended');
       const outcome = await this.#agent.http({ host: '127.0.0.1', port: adminPort, path: '/readyz' });
-      if (outcome.status !== 200) throw new Error(`/readyz: ${outcome.status ?? outcome.error} ${outcome.body ?? ''}\n${this.output}`);
+      if (outcome.status !== 200) throw new Error(`/readyz: ${outcome.status ?? outcome.error} ${outcome.body ?? ''}`);
+    }).catch((error: Error) => {
+      throw new Error(`${error.message}: ${this.#process?.complaint}`);
     });
   }
 
@@ -87,7 +89,7 @@ export class ControlPlane {
 
   /** Runs another adsum command beside the server and returns what it printed; a failure is an error with all of it. */
   async run(...args: string[]): Promise<string> {
-    const command = new LabProcess(this.#namespace, controlUid, [process.execPath, adsumProgram, ...args], { ADSUM_ADDR: `http://127.0.0.1:${adminPort}` });
+    const command = new LabProcess(this.#namespace, controlUid, [labNode, adsumProgram, ...args], { ADSUM_ADDR: `http://127.0.0.1:${adminPort}` });
     const code = await command.ended();
     if (code !== 0) throw new Error(`adsum ${args.join(' ')} ended with ${code}:\n${command.output}`);
     return command.output;

@@ -2,6 +2,9 @@ import { execFileSync, spawnSync } from 'node:child_process';
 import { randomBytes } from 'node:crypto';
 import { existsSync } from 'node:fs';
 
+// ip and sysctl lie in sbin, which not everybody who is root has on the PATH.
+process.env.PATH = [process.env.PATH, '/usr/sbin', '/sbin'].filter(Boolean).join(':');
+
 /** Names of everything a run makes begin with this and the run's process id, so that a later run can clear up after a dead one. */
 const prefix = 'adsumlab';
 
@@ -71,12 +74,9 @@ export function inside(namespace: string, command: string, ...args: string[]): s
   return ip('netns', 'exec', namespace, command, ...args);
 }
 
-/**
- * The words that run a command in a namespace under a user. The user may read everything (CAP_DAC_READ_SEARCH), so that a
- * checkout below a private home folder works; it may write and do nothing more than any user.
- */
+/** The words that run a command in a namespace under a user, who has no rights beyond those of any user. */
 export function commandInside(namespace: string, uid: number, command: string[]): string[] {
-  const become = ['setpriv', `--reuid=${uid}`, `--regid=${uid}`, '--clear-groups', '--inh-caps=-all,+dac_read_search', '--ambient-caps=-all,+dac_read_search'];
+  const become = ['setpriv', `--reuid=${uid}`, `--regid=${uid}`, '--clear-groups', '--inh-caps=-all'];
   return ['ip', 'netns', 'exec', namespace, ...(uid === 0 ? [] : become), ...command];
 }
 

@@ -1,4 +1,6 @@
 import { type ChildProcess, spawn } from 'node:child_process';
+import { plainReason } from '../../../scripts/plain-reason.mjs';
+import { keepOutput } from './kept-output.ts';
 import { commandInside } from './network.ts';
 
 /** A process inside a namespace whose output is kept. */
@@ -12,7 +14,7 @@ export class LabProcess {
   constructor(namespace: string, uid: number, command: string[], env: Record<string, string> = {}) {
     const [program = 'false', ...args] = commandInside(namespace, uid, command);
     this.#command = command.join(' ');
-    this.child = spawn(program, args, { stdio: ['pipe', 'pipe', 'pipe'], env: { PATH: process.env.PATH, HOME: '/nonexistent', ...env } });
+    this.child = spawn(program, args, { stdio: ['pipe', 'pipe', 'pipe'], cwd: '/', env: { PATH: process.env.PATH, HOME: '/nonexistent', ...env } });
     this.child.stdout?.on('data', (chunk: Buffer) => this.keep(chunk));
     this.child.stderr?.on('data', (chunk: Buffer) => this.keep(chunk));
     this.#exit = new Promise((resolve) => {
@@ -24,6 +26,11 @@ export class LabProcess {
   /** Everything it wrote to stdout and stderr so far. */
   get output(): string {
     return this.#output;
+  }
+
+  /** What it complains of in one line, and where all of its output is: for messages of failures. */
+  get complaint(): string {
+    return `${plainReason(this.#output)} (all of it: ${keepOutput(this.#command, this.#output)})`;
   }
 
   get pid(): number {
@@ -54,8 +61,8 @@ export class LabProcess {
     const end = Date.now() + deadlineMs;
     const isThere = () => (typeof text === 'string' ? this.#output.includes(text) : text.test(this.#output));
     while (!isThere()) {
-      if (this.hasEnded) throw new Error(`${this.#command} ended before it said ${text}:\n${this.#output}`);
-      if (Date.now() > end) throw new Error(`${this.#command} did not say ${text} in ${deadlineMs} ms:\n${this.#output}`);
+      if (this.hasEnded) throw new Error(`${this.#command} ended before it said ${text}: ${this.complaint}`);
+      if (Date.now() > end) throw new Error(`${this.#command} did not say ${text} in ${deadlineMs} ms: ${this.complaint}`);
       await new Promise((resolve) => setTimeout(resolve, 10));
     }
   }

@@ -22,9 +22,11 @@ export class Sidecar extends LabProcess {
   /** Waits for LIVE: every listener and cluster of the first configuration is there. */
   async ready(): Promise<void> {
     await eventually(async () => {
-      if (this.hasEnded) throw new Hopeless(`Envoy has ended:\n${this.output}`);
+      if (this.hasEnded) throw new Hopeless(`Envoy has ended: ${this.complaint}`);
       const state = await this.admin('/ready').catch((error: Error) => error.message);
-      if (!state.startsWith('LIVE')) throw new Error(`Envoy is ${state}; its log:\n${this.output}`);
+      if (!state.startsWith('LIVE')) throw new Error(`Envoy is ${state}`);
+    }).catch((error: Error) => {
+      throw new Error(`${error.message}: ${this.complaint}`);
     });
   }
 

@@ -4,7 +4,7 @@ import path from 'node:path';
 import { Agent } from './agent.ts';
 import { Capture } from './capture.ts';
 import { ControlPlane, grpcPort } from './control-plane.ts';
-import { adsumProgram, labEnvoy } from './envoy-binary.ts';
+import { adsumProgram, labEnvoy, labNode } from './envoy-binary.ts';
 import { appUid, commandInside, inside, Network, type NetworkHost, proxyUid } from './network.ts';
 import { LabProcess } from './process.ts';
 import { Sidecar } from './sidecar.ts';
@@ -47,6 +47,8 @@ export class World {
   }
 
   private constructor(options: WorldOptions) {
+    // The users of this world read what a test writes for them, whatever the umask is here.
+    process.umask(0o022);
     this.#envoy = labEnvoy(options.envoyVersion).binary;
     this.folder = mkdtempSync(path.join(tmpdir(), 'adsum-lab-'));
     chmodSync(this.folder, 0o755);
@@ -127,7 +129,7 @@ export class Host {
     const { controlPlane, envoy } = this.#surroundings;
     const where = ['--grpc-addr', `${controlPlane}:${grpcPort}`, ...(adminBind ? ['--admin-bind', adminBind] : []), '--envoy-binary', envoy];
     const limited = openFiles ? ['prlimit', `--nofile=${openFiles}`] : [];
-    const command = [...limited, process.execPath, adsumProgram, 'envoy', '--sidecar-for', serviceId, ...where, ...flags, '--', '--concurrency', '2'];
+    const command = [...limited, labNode, adsumProgram, 'envoy', '--sidecar-for', serviceId, ...where, ...flags, '--', '--concurrency', '2'];
     this.sidecar = new Sidecar(this.namespace, proxyUid, command, this.app);
     return this.sidecar;
   }
