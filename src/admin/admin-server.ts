@@ -1,5 +1,6 @@
 import { chmodSync, rmSync } from 'node:fs';
 import fastify, { type FastifyInstance } from 'fastify';
+import { shortened } from '../runtime/foreign-text.ts';
 import type { Metrics } from '../runtime/metrics.ts';
 import { StateError } from '../runtime/state-error.ts';
 import { type AdminApi, AdminError } from './admin-api.ts';
@@ -24,12 +25,17 @@ export interface AdminServerOptions {
   readonly metrics: Metrics;
   /** Brings gauges up to date; called before they are read. */
   readonly observe: () => void;
+  /** For the headers of a request, and for the rest of it; default 10 s. */
+  readonly requestMs?: number;
   /** Asked before another host reads of the mesh; without it everybody may who reaches the port. */
   readonly readAccess?: ReadAccess;
 }
 
 /** The longest path of a Unix socket in bytes, without the final zero. Source: unix(7). */
 const LONGEST_SOCKET_PATH = 107;
+
+/** At once, over TCP and over the socket each; one more is closed. */
+const MOST_CONNECTIONS = 256;
 
 /**
  * Serves `api` over HTTP: reading over TCP, everything over the Unix socket. Any local user can reach a loopback port, and TCP says
@@ -67,13 +73,20 @@ export async function startAdminServer(options: AdminServerOptions): Promise<Adm
 }
 
 /** Health and metrics, and errors as JSON. */
-function createApp({ api, metrics, observe }: AdminServerOptions): FastifyInstance {
-  const app = fastify({ forceCloseConnections: true, bodyLimit: 64 * 1024 });
+function createApp({ api, metrics, observe, requestMs = 10_000 }: AdminServerOptions): FastifyInstance {
+  const app = fastify({
+    forceCloseConnections: true,
+    bodyLimit: 64 * 1024,
+    requestTimeout: requestMs,
+    keepAliveTimeout: 30_000,
+    http: { headersTimeout: requestMs, connectionsCheckingInterval: Math.min(1000, requestMs) },
+  });
+  app.server.maxConnections = MOST_CONNECTIONS;
   app.setErrorHandler((error: Error & { statusCode?: number }, _request, reply) => {
     const status = error instanceof AdminError ? error.status : (error.statusCode ?? 500);
-    return reply.status(status).send({ error: error.message });
+    return reply.status(status).send({ error: shortened(error.message) });
   });
-  app.setNotFoundHandler((request, reply) => reply.status(404).send({ error: `adsum has no ${request.method} ${request.url}` }));
+  app.setNotFoundHandler((request, reply) => reply.status(404).send({ error: shortened(`adsum has no ${request.method} ${request.url}`) }));
   app.get('/healthz', async () => ({ status: 'ok' }));
   app.get('/readyz', async (_request, reply) => {
     const readiness = api.readiness();

@@ -1,5 +1,6 @@
 import type { ProxyStatus } from '../admin/admin-api.ts';
 import type { TypeJson } from '../admin/stream-json.ts';
+import { printableLine } from '../runtime/foreign-text.ts';
 
 /** What `adsum proxies` prints: a line per proxy, a line per resource type under it, rejections with Envoy's own words. */
 export function formatProxies(proxies: readonly ProxyStatus[]): string {
@@ -8,13 +9,13 @@ export function formatProxies(proxies: readonly ProxyStatus[]): string {
 }
 
 function formatProxy(proxy: ProxyStatus): string {
-  const name = `${proxy.id}${proxy.node ? ` on ${proxy.node}` : ''}`;
+  const name = printableLine(`${proxy.id}${proxy.node ? ` on ${proxy.node}` : ''}`);
   const streams = proxy.streams.map((stream) => {
     const envoy = stream.envoy_version ? `Envoy ${stream.envoy_version}` : 'a client';
-    return `  ${envoy} at ${stream.peer}, ${stream.variant}, since ${stream.connected_at}\n${stream.warning ? `    WARNING: ${stream.warning}\n` : ''}${stream.types.map(formatType).join('')}`;
+    return `  ${envoy} at ${stream.peer}, ${stream.variant}, since ${stream.connected_at}\n${stream.warning ? `    WARNING: ${printableLine(stream.warning)}\n` : ''}${stream.types.map(formatType).join('')}`;
   });
-  const refused = proxy.refused ? `  REFUSED at ${proxy.refused.at}, ${proxy.refused.peer}: ${proxy.refused.reason}\n` : '';
-  return `${name}: ${proxy.state}${proxy.reason ? ` (${proxy.reason})` : ''}\n${refused}${streams.join('')}`;
+  const refused = proxy.refused ? `  REFUSED at ${proxy.refused.at}, ${proxy.refused.peer}: ${printableLine(proxy.refused.reason)}\n` : '';
+  return `${name}: ${proxy.state}${proxy.reason ? ` (${printableLine(proxy.reason)})` : ''}\n${refused}${streams.join('')}`;
 }
 
 function formatType({ type, wildcard, names, sent, acked, nacked, pending }: TypeJson): string {
@@ -25,6 +26,6 @@ function formatType({ type, wildcard, names, sent, acked, nacked, pending }: Typ
     ...(acked ? [`acked at ${acked.at}`] : []),
     ...(pending ? ['pending'] : []),
   ];
-  const refusal = nacked ? `      REJECTED at ${nacked.at}: ${nacked.resources.join(', ')}: ${nacked.error}\n` : '';
+  const refusal = nacked ? `      REJECTED at ${nacked.at}: ${printableLine(`${nacked.resources.join(', ')}: ${nacked.error}`)}\n` : '';
   return `    ${type.padEnd(8)} ${parts.join(', ')}\n${refusal}`;
 }

@@ -1,4 +1,5 @@
 import { CommanderError } from 'commander';
+import { printable } from '../runtime/foreign-text.ts';
 import { FileError } from '../runtime/named-file.ts';
 import { CliError } from './cli-error.ts';
 import type { CliIo } from './cli-io.ts';
@@ -19,6 +20,9 @@ export async function runCli(args: readonly string[], processIo: ProcessIo, comm
   let status = 0;
   const io: CliIo = {
     ...processIo,
+    // whatever a proxy, a file or another server wrote, a terminal shows it and does not obey it
+    out: (text) => processIo.out(printable(text)),
+    err: (text) => processIo.err(printable(text)),
     afterDashes,
     exitWith: (wanted) => {
       status = wanted;

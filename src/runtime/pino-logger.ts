@@ -1,5 +1,6 @@
-import { pino } from 'pino';
+import { type LogFn, pino } from 'pino';
 import pretty from 'pino-pretty';
+import { printable, safeFields } from './foreign-text.ts';
 import type { Logger } from './logger.ts';
 
 export const LOG_FORMATS = ['human', 'json'] as const;
@@ -9,6 +10,14 @@ export type LogLevel = (typeof LOG_LEVELS)[number];
 
 const STDERR = 2;
 
+/** The one place that every line passes: what clients, files and other servers wrote is short and harmless to a terminal. */
+const hooks = {
+  logMethod(args: Parameters<LogFn>, log: LogFn) {
+    const [fields, message] = args as unknown as [object, string];
+    log.call(this, safeFields(fields), printable(message));
+  },
+};
+
 /**
  * A logger on stderr; stdout belongs to results. It writes synchronously: few lines are logged, and the last ones before an end
  * are the ones that matter.
@@ -16,7 +25,13 @@ const STDERR = 2;
  */
 export function createLogger(options: { format?: LogFormat; level?: LogLevel } = {}): Logger {
   const { format = 'human', level = 'info' } = options;
-  const settings = { level, base: null, timestamp: pino.stdTimeFunctions.isoTime, formatters: { level: (label: string) => ({ level: label }) } };
+  const settings = {
+    level,
+    base: null,
+    hooks,
+    timestamp: pino.stdTimeFunctions.isoTime,
+    formatters: { level: (label: string) => ({ level: label }) },
+  };
   if (format === 'json') return pino(settings, pino.destination({ fd: STDERR, sync: true }));
   return pino(
     settings,

@@ -101,7 +101,7 @@ export async function startXdsServer(options: XdsServerOptions): Promise<XdsServ
     accept: (socket) => injector.injectConnection(socket),
     refused: (reason, peer) => {
       metrics.xdsRefused.inc({ reason });
-      logger.warn({ peer, reason }, 'connection refused');
+      log.refused({ peer, reason }, 'connection refused');
     },
   });
 

@@ -11,6 +11,7 @@ import { readConnectedNode } from './connected-node.ts';
 import type { CarriedStream, Connection } from './connection.ts';
 import type { EncodedResources } from './encoded-resources.ts';
 import type { RefusalReason, ServerBudgets, XdsLimits } from './limits.ts';
+import { Pace } from './pace.ts';
 import type { ConnectedNode, EndCode, ProxyDirectory, Subscriber } from './proxy-directory.ts';
 import type { StreamLog } from './stream-log.ts';
 import type { StreamStatus } from './stream-status.ts';
@@ -48,6 +49,10 @@ const TYPE_OF_URL: ReadonlyMap<string, ResourceType> = new Map((Object.keys(RESO
 
 type Message = Omit<XdsRequest, 'type'> & { readonly typeUrl: string; readonly node?: Uint8Array };
 
+/** Distinct refusals of one stream that are logged: an Envoy refuses a few things, a client with bad intentions as many as it likes. */
+const NACKS_LOGGED_AT_ONCE = 20;
+const NACKS_LOGGED_PER_SECOND = 0.1;
+
 /**
  * One xDS stream: its session, driven by messages, snapshots and time. Messages wait for the stream's turn, and a response is made only
  * when the one before it is flushed.
@@ -61,6 +66,7 @@ export class XdsStream implements CarriedStream {
   readonly #unknownTypes = new Set<string>();
   readonly #loggedNacks = new Map<ResourceType, string>();
   readonly #turn = () => this.#contain(() => this.#takeTurn());
+  readonly #nackPace: Pace;
   #node?: ConnectedNode;
   #connection?: { close(): void };
   readonly #inbox: Buffer[] = [];
@@ -76,6 +82,7 @@ export class XdsStream implements CarriedStream {
     this.#transport = transport;
     this.#context = context;
     this.#connectedAt = context.clock.now();
+    this.#nackPace = new Pace(NACKS_LOGGED_AT_ONCE, NACKS_LOGGED_PER_SECOND, context.clock.now());
     this.#session = new Session(method.variant, context.noncePrefix);
     this.#cancelTimer = context.clock.after(context.limits.firstRequestMs, () => {
       this.refuse('first_request_deadline', 'DEADLINE_EXCEEDED', `no request within ${context.limits.firstRequestMs} ms`);
@@ -255,7 +262,7 @@ export class XdsStream implements CarriedStream {
   refuse(reason: RefusalReason, code: EndCode, message: string): void {
     if (this.#closed) return;
     this.#context.metrics.xdsRefused.inc({ reason });
-    this.#context.logger.warn({ ...this.#fields(), reason: message }, 'stream refused');
+    this.#context.log.refused({ ...this.#fields(), reason: message }, 'stream refused');
     this.end(code, message);
   }
 
@@ -310,6 +317,7 @@ export class XdsStream implements CarriedStream {
     else if (this.#loggedNacks.get(type) !== nack.error) {
       this.#loggedNacks.set(type, nack.error);
       this.#context.metrics.nacks.inc({ type });
+      if (this.#nackPace.take(1, this.#context.clock.now()) > 0) return;
       const { error: reason, resources, nonce, version } = nack;
       this.#context.logger.warn({ ...this.#fields(), type, resources, reason, nonce, version }, 'the proxy refused its configuration (NACK)');
     }

@@ -98,6 +98,8 @@ const SEPARATE_AFTER_MS = 3000;
 const MAX_UNANSWERED = 1000;
 const MAX_UNANSWERED_NAMES = 100_000;
 
+const KEPT_ERROR_CHARS = 1024;
+
 export function newTypeState(fields: Pick<TypeState, 'type' | 'subscription' | 'everNamed' | 'answerOwed'> & Partial<TypeState>): TypeState {
   return {
     held: new Map(),
@@ -209,11 +211,16 @@ export function recordAnswer(state: TypeState, nonce: string, error: string | un
   const resources = state.nacked?.resources ?? new Set<string>();
   for (const name of response.resources) resources.delete(name);
   for (const name of named.length > 0 ? named : response.resources) resources.add(name);
-  state.nacked = { nonce, version: response.version, at: now, error, resources };
+  state.nacked = { nonce, version: response.version, at: now, error: startOf(error), resources };
   if (named.length === 0 && response.resources.length > 1) {
     state.suspects = { names: new Set([...response.resources, ...(state.suspects?.names ?? [])]), readyAt: now + SEPARATE_AFTER_MS };
   }
   return response;
+}
+
+/** What is kept of the client's words. A copy: a part of a string would keep the whole of it in memory. */
+function startOf(error: string): string {
+  return error.length <= KEPT_ERROR_CHARS ? error : `${Buffer.from(error.slice(0, KEPT_ERROR_CHARS)).toString()}…`;
 }
 
 /**
