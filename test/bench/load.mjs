@@ -74,12 +74,19 @@ class Sidecar {
     this.readyMs = undefined;
     this.lastMs = undefined;
     this.client = new grpc.Client(target, grpc.credentials.createInsecure(), { 'grpc.use_local_subchannel_pool': 1 });
-    this.stream = this.client.makeBidiStreamRequest(method, requestSerialize, (bytes) => ({ bytes, message: responseDeserialize(bytes) }));
-    this.stream.on('error', () => {});
-    this.stream.on('end', () => {
-      if (this.stream) ended.streams += 1;
+    const stream = this.client.makeBidiStreamRequest(method, requestSerialize, (bytes) => ({
+      bytes,
+      message: responseDeserialize(bytes),
+    }));
+    this.stream = stream;
+    stream.on('error', () => {});
+    // A stream that this side cancels is no longer `this.stream`.
+    stream.on('status', () => {
+      if (this.stream === stream) ended.streams += 1;
     });
-    this.stream.on('data', ({ bytes, message }) => this.take(bytes, message, recorded));
+    stream.on('data', ({ bytes, message }) => {
+      if (this.stream === stream) this.take(bytes, message, recorded);
+    });
     const node = {
       id: this.proxy.id,
       cluster: 'bench',
@@ -213,6 +220,16 @@ const commands = {
   disconnect() {
     for (const sidecar of fleet) sidecar.disconnect();
   },
+  /** Some of the fleet lose their connections and come back with what they know. */
+  reconnectSome({ target, variant, first, count }) {
+    for (let i = 0; i < count; i += 1) {
+      const sidecar = fleet[(first + i) % fleet.length];
+      sidecar.disconnect();
+      sidecar.connect(target, variant);
+    }
+  },
+  /** Counts since `mark`, without waiting. */
+  report: () => report(),
   /** Begins to count. */
   mark() {
     seen = { startMs: performance.now(), resources: 0, unchanged: 0, removed: 0, bytes: 0, lastMs: 0 };

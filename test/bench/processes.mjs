@@ -40,9 +40,9 @@ async function freePort() {
   return port;
 }
 
-async function answers(server, url, isReady, what) {
+async function answers(server, url, isReady, what, log) {
   for (let tries = 0; tries < 1200; tries += 1) {
-    if (server.child.exitCode !== null) throw new Error(`${what} has ended with ${server.child.exitCode}`);
+    if (server.child.exitCode !== null) throw new Error(`${what} has ended with ${server.child.exitCode}:\n${readFileSync(log, 'utf8').slice(-2000)}`);
     const ok = await fetch(url).then(
       async (response) => response.ok && isReady(await response.text()),
       () => false,
@@ -56,7 +56,8 @@ async function answers(server, url, isReady, what) {
 /** `adsum serve` on a folder of mesh files. @returns the server, its xDS address and how long it took until ready */
 export async function startAdsum({ mesh, folder, node = process.execPath, args = [] }) {
   const [grpc, admin] = [await freePort(), await freePort()];
-  const log = openSync(path.join(folder, 'adsum.log'), 'a');
+  const logFile = path.join(folder, 'adsum.log');
+  const log = openSync(logFile, 'a');
   const flags = [
     '--mesh',
     mesh,
@@ -72,7 +73,7 @@ export async function startAdsum({ mesh, folder, node = process.execPath, args =
   ];
   const startMs = performance.now();
   const server = new Server(spawn(node, [adsum, 'serve', ...flags], { stdio: ['ignore', log, log], detached: false }));
-  await answers(server, `http://127.0.0.1:${admin}/readyz`, () => true, 'adsum');
+  await answers(server, `http://127.0.0.1:${admin}/readyz`, () => true, 'adsum', logFile);
   return { server, target: `127.0.0.1:${grpc}`, admin: `http://127.0.0.1:${admin}`, readyMs: performance.now() - startMs };
 }
 
@@ -104,10 +105,11 @@ export async function startConsul({ binary, folder }) {
     'xds { update_max_per_second = 1000000 }',
     'connect { enabled = true ca_provider = "consul" ca_config { csr_max_per_second = 0 csr_max_concurrent = 2 } }',
   ].flatMap((text) => ['-hcl', text]);
-  const log = openSync(path.join(folder, 'consul.log'), 'a');
+  const logFile = path.join(folder, 'consul.log');
+  const log = openSync(logFile, 'a');
   const consul = new Server(spawn(binary, ['agent', '-dev', '-log-level=warn', ...ports, ...config], { stdio: ['ignore', log, log] }));
   const url = `http://127.0.0.1:${http}`;
-  await answers(consul, `${url}/v1/status/leader`, (text) => text.length > 4, 'consul');
+  await answers(consul, `${url}/v1/status/leader`, (text) => text.length > 4, 'consul', logFile);
   return { server: consul, target: `127.0.0.1:${grpc}`, url };
 }
 
