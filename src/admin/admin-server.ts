@@ -19,8 +19,9 @@ export interface AdminServerOptions {
   /**
    * Path of the Unix socket for everything that writes or hands out keys. Its folder must be closed to other users (0700): who may
    * open the socket is who may use it, so no further credential is asked for. A file that is there already is replaced.
+   * Without it nothing can be changed.
    */
-  readonly socket: string;
+  readonly socket?: string;
   readonly api: AdminApi;
   readonly metrics: Metrics;
   /** Brings gauges up to date; called before they are read. */
@@ -49,13 +50,13 @@ export async function startAdminServer(options: AdminServerOptions): Promise<Adm
   overTcp.register(async (reading) => {
     if (readAccess) reading.addHook('preHandler', (request) => checkReader(readAccess, request));
     readRoutes(reading, api);
-    reading.get('/v1/admin', async () => ({ socket }));
+    reading.get('/v1/admin', async () => ({ ...(socket === undefined ? {} : { socket }) }));
   });
   const overSocket = createApp(options);
   readRoutes(overSocket, api);
   writeRoutes(overSocket, api);
 
-  await listenOnSocket(overSocket, socket);
+  if (socket !== undefined) await listenOnSocket(overSocket, socket);
   try {
     await overTcp.listen({ host: options.host, port: options.port });
   } catch (error) {
@@ -100,9 +101,11 @@ function createApp({ api, metrics, observe, requestMs = 10_000 }: AdminServerOpt
 }
 
 /** Before anything else of a request is looked at, its path included. */
-function refuseWrites(app: FastifyInstance, socket: string): void {
+function refuseWrites(app: FastifyInstance, socket: string | undefined): void {
   app.addHook('onRequest', async ({ method }) => {
     if (method === 'GET' || method === 'HEAD') return;
+    if (socket === undefined)
+      throw new AdminError(503, 'the data dir was not writable when adsum started, so nothing can be changed until it is started again');
     throw new AdminError(403, `this port only reads; ask over the Unix socket ${socket}, as root or as the user adsum runs as`);
   });
 }

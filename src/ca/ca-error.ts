@@ -1,5 +1,6 @@
 export type CaErrorCode =
   | 'ca-state-damaged'
+  | 'ca-state-missing'
   | 'ca-state-unreadable'
   | 'ca-state-unwritable'
   | 'ca-trust-domain-mismatch'

@@ -1,10 +1,11 @@
 import { createPrivateKey, X509Certificate } from 'node:crypto';
-import { chmodSync, mkdirSync, statSync } from 'node:fs';
+import { chmodSync, existsSync, mkdirSync, readdirSync, statSync } from 'node:fs';
 import path from 'node:path';
 import { z } from 'zod';
 import { writeDurably } from '../runtime/durable-file.ts';
 import { fileObstacle } from '../runtime/file-obstacle.ts';
 import { readRegularText } from '../runtime/regular-file.ts';
+import { BrokenSealError, openSealedJson, sealJson } from '../runtime/sealed-json.ts';
 import { CaError } from './ca-error.ts';
 import { issuableTrustDomainId } from './spiffe-id.ts';
 
@@ -47,10 +48,9 @@ export function readCaState(dir: string): CaState | undefined {
   let text: string;
   try {
     text = readRegularText(file);
-    // Keys that others could read are tightened, not trusted less: whoever opened it up did so before now.
-    if ((statSync(file).mode & 0o077) !== 0) chmodSync(file, 0o600);
+    closeToOthers(file);
   } catch (error) {
-    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return undefined;
+    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return nothingYet(dir, file);
     throw new CaError('ca-state-unreadable', `cannot read the CA's keys: ${fileObstacle(file, 'read', error).reason}`, {
       file,
       hint: 'run as the owner of the file',
@@ -59,8 +59,9 @@ export function readCaState(dir: string): CaState | undefined {
   }
   let parsed: unknown;
   try {
-    parsed = JSON.parse(text);
-  } catch {
+    parsed = openSealedJson(text);
+  } catch (error) {
+    if (error instanceof BrokenSealError) throw damaged(file, error.message);
     // The parser's own message quotes the text, which may be part of a key.
     throw damaged(file, 'not JSON');
   }
@@ -74,12 +75,35 @@ export function readCaState(dir: string): CaState | undefined {
   return result.data;
 }
 
+/** Keys that others could read are tightened, not trusted less: whoever opened it up did so before now. */
+function closeToOthers(file: string): void {
+  if ((statSync(file).mode & 0o077) === 0) return;
+  try {
+    chmodSync(file, 0o600);
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code !== 'EROFS') throw error;
+  }
+}
+
+/** Of a mesh from Consul, which has its own CA. */
+const NOT_OURS: ReadonlySet<string> = new Set(['last-good-consul.json']);
+
+/** The CA is founded before anything else is kept, so where there is other state it was lost, and a new one would be a stranger to every sidecar. */
+function nothingYet(dir: string, file: string): undefined {
+  const others = existsSync(dir) ? readdirSync(dir).filter((name) => name.endsWith('.json') && !NOT_OURS.has(name)) : [];
+  if (others.length === 0) return undefined;
+  throw new CaError('ca-state-missing', `the CA's keys are missing, but ${others.join(', ')} of the same mesh ${others.length > 1 ? 'are' : 'is'} there`, {
+    file,
+    hint: 'restore it from a backup; or move the other files away to begin with a new CA, whose certificates old sidecars will not trust',
+  });
+}
+
 /** Writes the state; the folder is made if missing. Throws `CaError`. */
 export function writeCaState(dir: string, state: CaState): void {
   const file = path.join(dir, CA_STATE_FILE);
   try {
     mkdirSync(dir, { recursive: true, mode: 0o700 });
-    writeDurably(file, `${JSON.stringify(state, undefined, 2)}\n`, 0o600);
+    writeDurably(file, sealJson(state, 2));
   } catch (error) {
     throw new CaError('ca-state-unwritable', `cannot write the CA's keys: ${(error as Error).message}`, {
       file,

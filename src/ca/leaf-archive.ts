@@ -1,9 +1,11 @@
 import { createPrivateKey, X509Certificate } from 'node:crypto';
-import { mkdirSync, readdirSync, renameSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdirSync, readdirSync, rmSync } from 'node:fs';
 import path from 'node:path';
 import { z } from 'zod';
+import { writeDurably } from '../runtime/durable-file.ts';
 import type { Logger } from '../runtime/logger.ts';
 import { readRegularText } from '../runtime/regular-file.ts';
+import { openSealedJson, sealJson } from '../runtime/sealed-json.ts';
 import type { Leaf } from './authority.ts';
 
 const leafSchema = z.strictObject({
@@ -37,7 +39,7 @@ export class LeafArchive {
   /** The stored leaf of a service, whatever its age; `undefined` when there is none that fits its key. */
   load(service: string): Leaf | undefined {
     try {
-      const leaf = leafSchema.parse(JSON.parse(readRegularText(this.#file(service), MOST_LEAF_BYTES)));
+      const leaf = leafSchema.parse(openSealedJson(readRegularText(this.#file(service), MOST_LEAF_BYTES)));
       const fits = leaf.service === service && new X509Certificate(leaf.certificateChain).checkPrivateKey(createPrivateKey(leaf.privateKey));
       return fits ? leaf : undefined;
     } catch {
@@ -49,8 +51,7 @@ export class LeafArchive {
     const file = this.#file(leaf.service);
     try {
       mkdirSync(this.#dir, { recursive: true, mode: 0o700 });
-      writeFileSync(`${file}.tmp`, JSON.stringify(leaf), { mode: 0o600 });
-      renameSync(`${file}.tmp`, file);
+      writeDurably(file, sealJson(leaf), { flush: false });
     } catch (error) {
       this.#logger.warn({ service: leaf.service, error: (error as Error).message }, 'cannot keep a certificate: it will be issued anew after a restart');
     }

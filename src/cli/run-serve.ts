@@ -6,7 +6,7 @@ import type { OriginChoice } from '../control-plane/origin.ts';
 import { certificateFromFiles } from '../control-plane/xds-certificate.ts';
 import { formatProblem } from '../mesh/problem.ts';
 import { systemClock } from '../runtime/clock.ts';
-import { LockHeldError } from '../runtime/lock-file.ts';
+import { LockHeldError } from '../runtime/folder-lock.ts';
 import type { Logger } from '../runtime/logger.ts';
 import { createMetrics } from '../runtime/metrics.ts';
 import { FileError } from '../runtime/named-file.ts';

@@ -27,6 +27,7 @@ import type { AdmissionStatus, Refusal } from './admission.ts';
 import { buildSecrets } from './build-secrets.ts';
 import type { MeshLoader } from './mesh-loader.ts';
 import type { Reconciler } from './reconciler.ts';
+import type { StandingProblems } from './standing-problems.ts';
 import type { StoredToken, TokenStore } from './token-store.ts';
 
 /** What operators look at, put together from the parts that know. */
@@ -36,9 +37,10 @@ export function createAdminApi(parts: {
   ca: Authority;
   xds: XdsServer;
   admissions: readonly AdmissionStatus[];
+  standing: StandingProblems;
   tokens: TokenStore | undefined;
 }): AdminApi {
-  const { reconciler, loader, ca, xds, admissions } = parts;
+  const { reconciler, loader, ca, xds, admissions, standing } = parts;
   const tokens = (): TokenStore => {
     if (!parts.tokens) throw new AdminError(409, "the tokens of this mesh are Consul's: make them there (consul acl token create)");
     return parts.tokens;
@@ -89,7 +91,11 @@ export function createAdminApi(parts: {
     },
     problems() {
       const mesh = reconciler.topology?.mesh ?? { instances: [], configEntries: new ConfigEntries() };
-      return [...loader.problems, ...[...reconciler.served()].flatMap(({ problems }) => problems.map((problem) => locateProblem(problem, mesh)))];
+      return [
+        ...standing.list(),
+        ...loader.problems,
+        ...[...reconciler.served()].flatMap(({ problems }) => problems.map((problem) => locateProblem(problem, mesh))),
+      ];
     },
     mesh: () => summarise(topology()),
     checkIntention(askedSource, askedDestination) {

@@ -1,4 +1,3 @@
-import { chmodSync, mkdirSync } from 'node:fs';
 import path from 'node:path';
 import { type AdminServer, startAdminServer } from '../admin/admin-server.ts';
 import { adminSocketOf } from '../admin/admin-socket.ts';
@@ -7,14 +6,13 @@ import { LeafStore } from '../ca/leaf-store.ts';
 import { ResourceCache } from '../cache/resource-cache.ts';
 import { type DnsServer, startDnsServer } from '../dns/dns-server.ts';
 import type { Clock } from '../runtime/clock.ts';
-import { acquireLock } from '../runtime/lock-file.ts';
 import type { Logger } from '../runtime/logger.ts';
 import type { Metrics } from '../runtime/metrics.ts';
-import { StateError } from '../runtime/state-error.ts';
 import type { Watchable } from '../runtime/watchable.ts';
 import type { ServerCertificate } from '../server/tls-credentials.ts';
 import { startXdsServer, type XdsServer } from '../server/xds-server.ts';
 import { createAdminApi } from './admin-view.ts';
+import { openDataDir } from './data-dir.ts';
 import { createIdentities } from './identities.ts';
 import { MeshLoader } from './mesh-loader.ts';
 import { nameTableOf } from './name-table.ts';
@@ -24,6 +22,7 @@ import type { OriginChoice } from './origin.ts';
 import { createProxyDirectory } from './proxy-directory.ts';
 import { Reconciler } from './reconciler.ts';
 import { reportDeliveredRoots } from './roots-delivery.ts';
+import { StandingProblems } from './standing-problems.ts';
 import { VersionGuard } from './version-guard.ts';
 
 /** DNS names the datacenter it answers for; Consul may not have said yet. */
@@ -69,8 +68,9 @@ export async function startControlPlane(options: ControlPlaneOptions): Promise<C
     for (const closer of closers.splice(0).reverse()) await closer();
   };
   try {
-    prepareDataDir(options.dataDir);
-    closers.push(acquireLock(path.join(options.dataDir, 'lock')));
+    const standing = new StandingProblems(logger);
+    const dataDir = await openDataDir(options.dataDir, { clock, problems: standing });
+    closers.push(() => dataDir.close());
 
     const { source, authority, virtualIps, admission, tokens, clientCa } = await openOrigin(options, options);
     closers.push(
@@ -110,10 +110,10 @@ export async function startControlPlane(options: ControlPlaneOptions): Promise<C
     });
     closers.push(() => xds.close());
     closers.push(reportDeliveredRoots({ ca: authority, clock, idle: () => reconciler.idle, streams: () => xds.streams() }));
-    const api = createAdminApi({ reconciler, loader, ca: authority, xds, admissions: [versions, admission], tokens });
+    const api = createAdminApi({ reconciler, loader, ca: authority, xds, admissions: [versions, admission], tokens, standing });
     const admin: AdminServer = await startAdminServer({
       ...options.admin,
-      socket: adminSocketOf(options.dataDir),
+      ...(dataDir.held ? { socket: adminSocketOf(options.dataDir) } : {}),
       api,
       metrics,
       observe: () => observeGauges(metrics, { api, leaves, xds }),
@@ -140,14 +140,5 @@ export async function startControlPlane(options: ControlPlaneOptions): Promise<C
   } catch (error) {
     await close();
     throw error;
-  }
-}
-
-function prepareDataDir(dir: string): void {
-  try {
-    mkdirSync(dir, { recursive: true, mode: 0o700 });
-    chmodSync(dir, 0o700);
-  } catch (error) {
-    throw new StateError(dir, `cannot be used as the data dir: ${error instanceof Error ? error.message : String(error)}`, 'name another with --data-dir');
   }
 }

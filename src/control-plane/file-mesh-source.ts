@@ -1,6 +1,7 @@
 import type { Mesh } from '../mesh/mesh.ts';
 import type { Clock } from '../runtime/clock.ts';
 import type { Logger } from '../runtime/logger.ts';
+import type { MeshFile } from '../sources/mesh-file.ts';
 import { MeshFileParser, parseMeshFiles } from '../sources/parse-mesh-files.ts';
 import { readMeshFiles } from '../sources/read-mesh-files.ts';
 import { watchMeshFiles } from '../sources/watch-mesh-files.ts';
@@ -30,8 +31,16 @@ export function openFileMeshSource(options: FileMeshSourceOptions): MeshSource &
   return {
     initial: first.mesh,
     load(sink) {
-      if (!sink.load(first)) throw new MeshError(sink.problems);
-      if (first.staleBecause) sink.markStale('the mesh files have errors; the copy from the last run is served', first.staleBecause);
+      if (sink.load(first)) {
+        if (first.staleBecause) sink.markStale('the mesh files have errors; the copy from the last run is served', first.staleBecause);
+        else lastGood.save(first.files);
+        return;
+      }
+      // What a full or read-only disk keeps from being served is new; what was served before needs nothing to be written.
+      const { problems } = sink;
+      const before = problems.some(({ code }) => code === 'state-not-writable') ? meshOf(lastGood.load()) : undefined;
+      if (!before || !sink.load(before)) throw new MeshError(problems);
+      sink.markStale('new state cannot be written; the copy from the last run is served', problems);
     },
     watch: (sink) =>
       watchMeshFiles({
@@ -53,12 +62,13 @@ export function openFileMeshSource(options: FileMeshSourceOptions): MeshSource &
 
 function firstMesh(paths: readonly string[], lastGood: LastGoodMesh, parser: MeshFileParser) {
   const read = readMeshFiles(paths, parser);
-  if (read.mesh) {
-    lastGood.save(read.files);
-    return { ...read, mesh: read.mesh, staleBecause: undefined };
-  }
+  if (read.mesh) return { ...read, mesh: read.mesh, staleBecause: undefined };
   const copy = lastGood.load();
-  const old = copy && parseMeshFiles(copy);
+  const old = meshOf(copy);
   if (!copy || !old?.mesh) throw new MeshError(read.problems);
   return { files: copy, mesh: old.mesh, problems: old.problems, staleBecause: read.problems };
+}
+
+function meshOf(copy: readonly MeshFile[] | undefined) {
+  return copy && parseMeshFiles(copy);
 }

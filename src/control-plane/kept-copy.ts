@@ -2,6 +2,7 @@ import type { Clock } from '../runtime/clock.ts';
 import { writeDurably } from '../runtime/durable-file.ts';
 import type { Logger } from '../runtime/logger.ts';
 import { readRegularText } from '../runtime/regular-file.ts';
+import { openSealedJson, sealJson } from '../runtime/sealed-json.ts';
 
 export interface KeptCopyOptions<Content> {
   readonly file: string;
@@ -15,6 +16,7 @@ export interface KeptCopyOptions<Content> {
   readonly logger: Logger;
 }
 
+const RETRY_MS = 60_000;
 /** A copy holds a whole mesh. */
 const MOST_COPY_BYTES = 512 * 1024 * 1024;
 
@@ -32,7 +34,7 @@ export class KeptCopy<Content> {
   load(): Content | undefined {
     const { file, of, parse, logger } = this.#options;
     try {
-      return parse(JSON.parse(readRegularText(file, MOST_COPY_BYTES)));
+      return parse(openSealedJson(readRegularText(file, MOST_COPY_BYTES)));
     } catch (error) {
       if ((error as NodeJS.ErrnoException).code !== 'ENOENT') logger.warn({ file, error: String(error) }, `the copy of ${of} cannot be read`);
       return undefined;
@@ -45,6 +47,12 @@ export class KeptCopy<Content> {
     this.#pending = content;
   }
 
+  /** What could not be written is tried again, unless something newer comes first. */
+  #retry(content: () => object): void {
+    this.#pending = content;
+    this.#cancel = this.#options.clock.after(RETRY_MS, () => this.flush());
+  }
+
   /** Writes what waits, at once. */
   flush(): void {
     this.#cancel();
@@ -53,9 +61,10 @@ export class KeptCopy<Content> {
     if (!content) return;
     const { file, of, logger } = this.#options;
     try {
-      writeDurably(file, JSON.stringify(content()));
+      writeDurably(file, sealJson(content()));
     } catch (error) {
       logger.warn({ file, error: String(error) }, `the copy of ${of} cannot be written`);
+      this.#retry(content);
     }
   }
 }

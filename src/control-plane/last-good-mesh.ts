@@ -5,6 +5,7 @@ import type { MeshFile } from '../sources/mesh-file.ts';
 import { KeptCopy } from './kept-copy.ts';
 
 const WRITE_DELAY_MS = 500;
+export const LAST_GOOD_MESH_FILE = 'last-good-mesh.json';
 
 /**
  * The mesh files as they were when they last loaded without an error. adsum serves them after its own restart when the files of
@@ -14,7 +15,7 @@ export class LastGoodMesh {
   readonly #copy: KeptCopy<readonly MeshFile[]>;
 
   constructor({ dataDir, clock, logger }: { dataDir: string; clock: Clock; logger: Logger }) {
-    this.#copy = new KeptCopy({ file: path.join(dataDir, 'last-good-mesh.json'), of: 'the last good mesh', delayMs: WRITE_DELAY_MS, parse, clock, logger });
+    this.#copy = new KeptCopy({ file: path.join(dataDir, LAST_GOOD_MESH_FILE), of: 'the last good mesh', delayMs: WRITE_DELAY_MS, parse, clock, logger });
   }
 
   load(): readonly MeshFile[] | undefined {

@@ -4,6 +4,7 @@ import type { Clock } from '../runtime/clock.ts';
 import { writeDurably } from '../runtime/durable-file.ts';
 import { fileObstacle } from '../runtime/file-obstacle.ts';
 import { readRegularText } from '../runtime/regular-file.ts';
+import { openSealedJson, sealJson } from '../runtime/sealed-json.ts';
 import { StateError } from '../runtime/state-error.ts';
 import { createAccessToken, hashToken, matchesHash, tokenIdOf } from './access-token.ts';
 
@@ -96,7 +97,7 @@ export class TokenStore {
 
   #write(tokens: readonly StoredToken[]): void {
     try {
-      writeDurably(this.#file, `${JSON.stringify({ format: 1, tokens }, null, 1)}\n`);
+      writeDurably(this.#file, sealJson({ format: 1, tokens }, 1));
     } catch (error) {
       throw new StateError(this.#file, `cannot be written: ${error instanceof Error ? error.message : String(error)}`);
     }
@@ -122,7 +123,7 @@ function load(file: string): StoredToken[] {
 
 function parse(text: string): z.infer<typeof stateSchema> | undefined {
   try {
-    return stateSchema.parse(JSON.parse(text));
+    return stateSchema.parse(openSealedJson(text));
   } catch {
     return undefined;
   }

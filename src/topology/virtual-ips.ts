@@ -136,6 +136,11 @@ function inLowerCaseFirst<Value>(entries: readonly (readonly [string, Value])[])
   return [...entries.filter(isLower), ...entries.filter((entry) => !isLower(entry))];
 }
 
+/** Whether this is a place to go on from: before the first address, or up to one after the last. */
+export function isInRange(nextFresh: number): boolean {
+  return nextFresh === 0 || (nextFresh >= toNumber(DEFAULT_RANGE.first) && nextFresh <= toNumber(DEFAULT_RANGE.last) + 1);
+}
+
 /** Service, as the mesh spells it, → its address. */
 export function addressesOf({ assigned }: VirtualIpState, names: readonly string[]): ReadonlyMap<string, string> {
   return new Map(
