@@ -1,11 +1,13 @@
 # adsum, and iptables for `adsum redirect-traffic`. Envoy comes in an image of its own.
 FROM node:24-bookworm-slim AS build
 WORKDIR /app
-COPY package.json package-lock.json .npmrc tsconfig.json tsconfig.build.json ./
+COPY package.json package-lock.json .npmrc ./
+RUN npm ci --ignore-scripts
+COPY tsconfig.json tsconfig.build.json ./
 COPY proto proto
 COPY scripts scripts
 COPY src src
-RUN npm ci && npm prune --omit=dev --ignore-scripts
+RUN npm run build && npm prune --omit=dev --ignore-scripts
 
 FROM node:24-bookworm-slim
 RUN apt-get update \
@@ -20,6 +22,6 @@ RUN chmod +x dist/main.js \
  && install -d -o node -g node -m 0700 /var/lib/adsum
 # Only redirect-traffic needs root, and asks for it.
 USER node
-VOLUME /var/lib/adsum
+# No VOLUME: each container of this image would leave an anonymous one behind. Mount one here to keep the CA: -v adsum:/var/lib/adsum
 ENTRYPOINT ["adsum"]
 CMD ["--help"]

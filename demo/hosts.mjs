@@ -36,7 +36,7 @@ export async function runOnHosts(name) {
 async function startControlPlane() {
   const own = path.join(machine.folder, 'control-plane');
   mkdirSync(path.join(own, 'data'), { recursive: true });
-  const mesh = MeshFile.fromFile(path.join(own, 'mesh.yaml'), fromHere('../envoy-configs/demo-mesh.yaml'));
+  const mesh = MeshFile.fromFolder(path.join(own, 'mesh.yaml'), fromHere('../envoy-configs/demo-mesh'));
   const tls = await writeXdsCertificate(own, address('control'));
   for (const file of [own, path.join(own, 'data'), tls.key]) chownSync(file, users.control, users.control);
   for (const file of [path.join(own, 'data'), tls.key]) chmodSync(file, file === tls.key ? 0o600 : 0o700);

@@ -1,5 +1,6 @@
 // The mesh file as the demo changes it: always a new file renamed over the old one, as an editor or a deployment would.
 import { readFileSync, renameSync, writeFileSync } from 'node:fs';
+import path from 'node:path';
 import { parse, stringify } from 'yaml';
 
 export class MeshFile {
@@ -9,8 +10,15 @@ export class MeshFile {
     this.write(this.original);
   }
 
-  static fromFile(file, templateFile) {
-    return new MeshFile(file, readFileSync(templateFile, 'utf8'));
+  /** One file out of the two of a folder: mesh.yaml, and addresses.yaml with where its nodes are. */
+  static fromFolder(file, folder) {
+    const [mesh, { nodes }] = ['mesh.yaml', 'addresses.yaml'].map((name) => parse(readFileSync(path.join(folder, name), 'utf8')));
+    for (const node of mesh.nodes)
+      Object.assign(
+        node,
+        nodes.find(({ name }) => name === node.name),
+      );
+    return new MeshFile(file, stringify(mesh));
   }
 
   write(mesh) {
