@@ -5,7 +5,7 @@ const HANGS_AFTER_MS = 15 * 60_000;
 const patience = { testTimeout: HANGS_AFTER_MS, hookTimeout: HANGS_AFTER_MS };
 
 // Two projects: `fast` needs nothing but Node; `real` starts real Envoys (and, where found, a real Consul), one file at a time,
-// because network namespaces, ports and two cores are shared. `compose` starts real containers where docker is found: `npm run test:compose`.
+// because network namespaces, ports and two cores are shared.
 export default defineConfig({
   test: {
     projects: [
@@ -25,15 +25,6 @@ export default defineConfig({
           fileParallelism: false,
           ...patience,
           sequence: { groupOrder: 1 },
-        },
-      },
-      {
-        test: {
-          name: 'compose',
-          include: ['test/compose/**/*.test.ts'],
-          testTimeout: 600_000,
-          hookTimeout: 600_000,
-          sequence: { groupOrder: 2 },
         },
       },
     ],

@@ -48,7 +48,7 @@ function dial(host: string, port: number): Promise<{ readonly localPort: number 
     });
     socket.on('error', ({ code }: NodeJS.ErrnoException) => {
       if (localPort !== undefined) return;
-      const unrouted = code === 'ENETUNREACH' || code === 'EHOSTUNREACH';
+      const unrouted = code === 'ENETUNREACH';
       resolve(unrouted ? { obstacle: 'there is no route to virtual IPs (240.0.0.0/4); a default route will do' } : leaves(code ?? 'failed'));
     });
     socket.on('close', () => resolve({ localPort }));
