@@ -1,3 +1,4 @@
+import { regexFaultsIn } from '../mesh/check/regex.ts';
 import type { Problem } from '../mesh/problem.ts';
 import { encodeUnknown, ProtoJsonError } from '../proto/codec.ts';
 
@@ -17,6 +18,9 @@ export function parseUserJson<Message extends object>(text: unknown, type: strin
     return refuse(error instanceof Error ? error.message : String(error));
   }
   if (typeof parsed !== 'object' || parsed === null || Array.isArray(parsed)) return refuse('it is not a JSON object');
+  if (isNestedBeyond(parsed, MAX_NESTING)) return refuse(`it is nested more than ${MAX_NESTING} levels deep`);
+  const [pattern] = regexFaultsIn(parsed);
+  if (pattern) return refuse(`${pattern.path.join('.')}: ${pattern.fault}`);
   const { '@type': url, ...message } = snakeCaseKeys(parsed) as Record<string, unknown>;
   if (url !== undefined && (typeof url !== 'string' || !url.endsWith(`/${type}`))) return refuse(`its @type is ${String(url)}`);
   try {
@@ -26,6 +30,19 @@ export function parseUserJson<Message extends object>(text: unknown, type: strin
     throw error;
   }
   return { message: message as Message };
+}
+
+/** The limit of protobuf's own parsers, Envoy's among them. */
+export const MAX_NESTING = 100;
+
+/** Looks level by level: what is nested too deeply to be walked through must be found without walking. */
+export function isNestedBeyond(value: unknown, levels: number): boolean {
+  let level: unknown[] = [value];
+  for (let depth = 0; level.length > 0; depth += 1) {
+    if (depth > levels) return true;
+    level = level.flatMap((one) => (typeof one === 'object' && one !== null ? Object.values(one) : []));
+  }
+  return false;
 }
 
 /** Maps whose keys are the user's, not field names. */

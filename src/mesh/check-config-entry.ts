@@ -1,4 +1,4 @@
-import { checkApiGateway, checkIngressGateway, checkTcpRoute } from './check/gateways.ts';
+import { checkApiGateway, checkHttpRoute, checkIngressGateway, checkTcpRoute } from './check/gateways.ts';
 import { checkServiceIntentions } from './check/intentions.ts';
 import { checkJwtProvider } from './check/jwt-provider.ts';
 import { checkProxyDefaults } from './check/proxy-defaults.ts';
@@ -30,6 +30,8 @@ export function checkConfigEntry(entry: ConfigEntry): Defect[] {
       return checkIngressGateway(entry);
     case 'api-gateway':
       return checkApiGateway(entry);
+    case 'http-route':
+      return checkHttpRoute(entry);
     case 'tcp-route':
       return checkTcpRoute(entry);
     default:

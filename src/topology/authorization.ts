@@ -110,8 +110,18 @@ function resolveForHttp(intention: Intention, { jwtProviders }: AuthorizationInp
   return { source, jwtProviders: [...permissions.flatMap(({ resolved }) => resolved.providers), ...top.providers], problems };
 }
 
-function regexDefectsOf(http: IntentionPermission['http']): string[] {
-  const patterns = [http?.path_regex, ...(http?.header ?? []).map(({ regex }) => regex)];
+/** Compiling takes longer than all the rest, and an intention is looked at again with each change of its mesh: what was said of the same value is kept. */
+const knownDefects = new WeakMap<object, readonly string[]>();
+
+function regexDefectsOf(http: IntentionPermission['http']): readonly string[] {
+  if (!http) return [];
+  const known = knownDefects.get(http) ?? findRegexDefects(http);
+  knownDefects.set(http, known);
+  return known;
+}
+
+function findRegexDefects(http: NonNullable<IntentionPermission['http']>): string[] {
+  const patterns = [http.path_regex, ...http.header.map(({ regex }) => regex)];
   return patterns.flatMap((pattern) => {
     const fault = pattern ? regexFault(pattern) : undefined;
     return fault ? [`${pattern}: ${fault}`] : [];

@@ -1,3 +1,4 @@
+import { regexFault } from '../../mesh/check/regex.ts';
 import type { ExtensionArguments, StringMatchers } from '../../mesh/schema/extension-arguments.ts';
 import type {
   envoy_extensions_filters_http_ext_authz_v3_ExtAuthz as HttpExtAuthz,
@@ -110,6 +111,8 @@ function matchers(settings: StringMatchers | undefined): ListStringMatcher | und
   if (!settings || settings.length === 0) return undefined;
   const patterns = settings.map(({ contains, exact, prefix, suffix, safe_regex, ignore_case }) => {
     // A regular expression says itself whether case matters; Envoy takes no flag with it.
+    const fault = safe_regex && regexFault(safe_regex);
+    if (fault) throw new ExtensionError(`${safe_regex} is no regular expression of RE2: ${fault}`);
     if (safe_regex) return { safe_regex: { regex: safe_regex } };
     const pattern = contains ? { contains } : exact ? { exact } : prefix ? { prefix } : { suffix: suffix ?? '' };
     return { ...pattern, ...(ignore_case && { ignore_case }) };

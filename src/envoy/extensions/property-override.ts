@@ -1,10 +1,12 @@
 import { RESOURCE_TYPES, type ResourceType } from '../../cache/resource.ts';
+import { regexFaultsIn } from '../../mesh/check/regex.ts';
 import type { ExtensionArguments } from '../../mesh/schema/extension-arguments.ts';
 import { encodeUnknown, ProtoJsonError } from '../../proto/codec.ts';
 import { chainClusters } from '../chain-cluster.ts';
 import { JWKS_CLUSTER_PREFIX } from '../jwt-authn.ts';
 import { DENIED, LOCAL_APP, passthroughClusterName } from '../names.ts';
 import type { EnvoyResource } from '../resource.ts';
+import { isNestedBeyond, MAX_NESTING } from '../user-json.ts';
 import { ExtensionError, type ExtensionInput } from './extension.ts';
 import { type Direction, directionOf } from './listeners.ts';
 
@@ -80,6 +82,9 @@ function applyPatch(body: Fields, { op, path, value }: Patch): Fields {
   if (names.includes('')) throw new ExtensionError(`the path ${JSON.stringify(path)} names no field`);
   if (op === 'remove') return setField(body, names, undefined, path);
   if (value === undefined || value === null) throw new ExtensionError(`${path}: add needs a value`);
+  if (isNestedBeyond(value, MAX_NESTING)) throw new ExtensionError(`${path}: the value is nested more than ${MAX_NESTING} levels deep`);
+  const [pattern] = regexFaultsIn({ [names.at(-1) ?? '']: value });
+  if (pattern) throw new ExtensionError(`${path}: ${pattern.fault}`);
   return setField(body, names, isFields(value) && isDurationFields(value) ? duration(Number(value.seconds ?? 0), Number(value.nanos ?? 0)) : value, path);
 }
 

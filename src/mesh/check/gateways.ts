@@ -1,5 +1,6 @@
 import type { EntryOfKind } from '../schema/config-entry.ts';
 import type { Defect } from '../schema/parser.ts';
+import { checkRegex } from './http-match.ts';
 
 /** What Consul refuses of an ingress-gateway entry. */
 export function checkIngressGateway({ listeners }: EntryOfKind<'ingress-gateway'>): Defect[] {
@@ -47,4 +48,20 @@ export function checkTcpRoute({ services }: EntryOfKind<'tcp-route'>): Defect[] 
   return services.length > 1
     ? [{ code: 'invalid-value', message: 'a tcp-route leads to one service', path: ['services', 1], hint: 'make it a route of its own' }]
     : [];
+}
+
+/** What Envoy would refuse of an http-route. */
+export function checkHttpRoute({ rules }: EntryOfKind<'http-route'>): Defect[] {
+  return rules.flatMap(({ matches }, rule) =>
+    matches.flatMap(({ headers, path, query }, match) => {
+      const at = ['rules', rule, 'matches', match];
+      const pattern = (value: { match: string; value?: string | undefined } | undefined, where: (string | number)[]) =>
+        value?.match === 'regex' ? checkRegex(value.value, [...at, ...where, 'value']) : [];
+      return [
+        ...pattern(path, ['path']),
+        ...headers.flatMap((header, index) => pattern(header, ['headers', index])),
+        ...query.flatMap((parameter, index) => pattern(parameter, ['query', index])),
+      ];
+    }),
+  );
 }

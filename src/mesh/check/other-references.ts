@@ -2,6 +2,7 @@ import type { Problem } from '../problem.ts';
 import type { EntryOfKind } from '../schema/config-entry.ts';
 import { type ExtensionName, isExtensionName, parseExtensionArguments } from '../schema/extension-arguments.ts';
 import { problemIn, type Referenced } from './references.ts';
+import { regexFaultsIn } from './regex.ts';
 
 /** Source: Consul 1.22's Envoy extensions. */
 const EXTENSIONS = ['builtin/lua', 'builtin/ext-authz', 'builtin/property-override', 'builtin/wasm', 'builtin/otel-access-logging', 'builtin/aws/lambda'];
@@ -48,7 +49,13 @@ function checkExtensions(entry: Defaults): Problem[] {
 function checkArguments(entry: Defaults, extension: Extension, index: number, name: ExtensionName): Problem[] {
   const { defects } = parseExtensionArguments(name, extension.arguments);
   const severity = extension.required ? 'error' : 'warning';
-  return defects.map(({ code, message, path, hint }) =>
+  const patterns = regexFaultsIn(extension.arguments).map(({ path, fault }) => ({
+    code: 'invalid-regex',
+    message: fault,
+    path,
+    hint: 'see the RE2 syntax page',
+  }));
+  return [...defects, ...patterns].map(({ code, message, path, hint }) =>
     problemIn(entry, ['envoy_extensions', index, 'arguments', ...path], { severity, code, message, ...(hint ? { hint } : {}) }),
   );
 }

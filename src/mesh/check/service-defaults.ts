@@ -1,10 +1,13 @@
 import type { EntryOfKind } from '../schema/config-entry.ts';
 import type { Defect } from '../schema/parser.ts';
 import { isAddress } from './address.ts';
+import { checkRegex } from './http-match.ts';
 
 /** What Consul refuses of a service-defaults entry. */
-export function checkServiceDefaults({ destination, upstream_config: upstream }: EntryOfKind<'service-defaults'>): Defect[] {
-  const defects: Defect[] = [];
+export function checkServiceDefaults({ destination, upstream_config: upstream, rate_limits: limits }: EntryOfKind<'service-defaults'>): Defect[] {
+  const defects = (limits?.instance_level?.routes ?? []).flatMap(({ path_regex }, index) =>
+    checkRegex(path_regex, ['rate_limits', 'instance_level', 'routes', index, 'path_regex']),
+  );
   if (destination && destination.addresses.length === 0) {
     defects.push({ code: 'missing-field', message: 'the destination has no addresses', path: ['destination'], hint: 'add "addresses"' });
   }
