@@ -59,7 +59,7 @@ function resolveOptions(options: ServeOptions, io: CliIo, logger: Logger): Resol
     grpc,
     ...(certificate ? { certificate } : {}),
     admin: parseHostPort(options.admin, '--admin'),
-    ...(dns ? { dns: { ...dns, recursors: options.dnsRecursor } } : {}),
+    ...(dns ? { dns: { ...dns, recursors: options.dnsRecursor, ...(options.dnsClients.length > 0 ? { clients: options.dnsClients } : {}) } } : {}),
   };
 }
 

@@ -23,5 +23,6 @@ export interface ServeOptions {
   admin: string;
   dns?: string;
   dnsRecursor: string[];
+  dnsClients: string[];
   dataDir?: string;
 }

@@ -30,6 +30,7 @@ export function registerServe(program: Command, io: CliIo): void {
     .option('--admin <host:port>', 'HTTP for operators', '127.0.0.1:18001')
     .option('--dns <host:port|off>', 'DNS for *.consul (default 127.0.0.1:8600 with --mesh, off with --consul)')
     .option('--dns-recursor <host[:port]>', 'where other domains are forwarded (repeatable)', repeat, [])
+    .option('--dns-clients <network|any>', 'who is answered, such as 192.0.2.0/24 (repeatable; default: this host and private networks)', repeat, [])
     .option('--data-dir <dir>', 'CA key, virtual IPs, last good state (default $XDG_STATE_HOME/adsum, /var/lib/adsum for root)');
   command.action(async (options: ServeOptions) => {
     // gRPC, HTTP and protobuf load only here: the short commands should start fast

@@ -42,7 +42,7 @@ interface CommonOptions {
   /** The certificate of the xDS port; without it xDS is plain text. */
   readonly certificate?: Watchable<ServerCertificate>;
   readonly admin: HostPort;
-  readonly dns?: HostPort & { readonly recursors: readonly string[] };
+  readonly dns?: HostPort & { readonly recursors: readonly string[]; readonly clients?: readonly string[] };
   readonly clock: Clock;
   /** 0 ≤ x < 1; spreads renewals. */
   readonly random: () => number;
@@ -125,6 +125,8 @@ export async function startControlPlane(options: ControlPlaneOptions): Promise<C
           ...options.dns,
           names: () => nameTableOf(reconciler.topology),
           datacenter: authority.realm?.datacenter ?? DEFAULT_DATACENTER,
+          clock,
+          metrics,
           logger,
         })
       : undefined;

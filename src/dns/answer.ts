@@ -23,9 +23,15 @@ export function emptyReply(rcode: number): Reply {
 
 /**
  * Answers one question from the names of the mesh; a question outside the zone is refused. An unknown name is NXDOMAIN; a
- * known one without records of the asked type is NOERROR and empty (RFC 2308), both with the SOA.
+ * known one without records of the asked type is NOERROR and empty (RFC 2308), both with the SOA. ANY is answered with one record
+ * (RFC 8482): who asks for it mostly wants a large answer sent to somebody else.
  */
 export function answer(question: Question, names: NameTable, zone: Zone): Reply {
+  const reply = answerInFull(question, names, zone);
+  return String(question.type) === 'ANY' ? { ...reply, answers: reply.answers.slice(0, 1), additionals: [] } : reply;
+}
+
+function answerInFull(question: Question, names: NameTable, zone: Zone): Reply {
   const classIsKnown = question.class === undefined || question.class === 'IN' || question.class === 'ANY';
   if (!classIsKnown || !isInZone(question.name, zone.domain) || isTransfer(question.type)) return emptyReply(RCODE.refused);
   const name = parseZoneName(question.name, zone.domain, zone.datacenter);

@@ -6,10 +6,8 @@ const RESPONSE = 1 << 15;
 const OPCODE_MASK = 0xf << 11;
 /** What every implementation must accept without EDNS. Source: RFC 1035, 2.3.4. */
 const PLAIN_UDP_BYTES = 512;
-/** What adsum takes over UDP: fits into the smallest IPv6 packet. Source: DNS flag day 2020. */
-const OWN_UDP_BYTES = 1232;
-/** Larger answers go over TCP, whatever the client claims to take. */
-const MOST_UDP_BYTES = 4096;
+/** What adsum takes and sends over UDP, whatever the client claims to take: fits into the smallest IPv6 packet. Source: DNS flag day 2020. */
+const MOST_UDP_BYTES = 1232;
 export const MOST_TCP_BYTES = 65_535;
 /** Extended response code 16, whose upper bits stand in the OPT record. Source: RFC 6891, 6.1.3. */
 const BAD_VERSION = 16;
@@ -87,6 +85,16 @@ export function writeReply(query: Query, reply: Reply, options: { limit: number;
   return Buffer.concat([body.subarray(0, HEADER_BYTES), query.rawQuestion, body.subarray(HEADER_BYTES)]);
 }
 
+/** The header and question of a reply, marked as cut: the client asks again over TCP. Never larger than the query was. */
+export function cutReply(reply: Buffer): Buffer {
+  const end = reply.readUInt16BE(4) === 1 ? endOfQuestion(reply) : HEADER_BYTES;
+  const cut = Buffer.from(reply.subarray(0, end));
+  cut.writeUInt16BE(cut.readUInt16BE(2) | dnsPacket.TRUNCATED_RESPONSE, 2);
+  cut.writeUInt16BE(end > HEADER_BYTES ? 1 : 0, 4);
+  cut.fill(0, 6, HEADER_BYTES);
+  return cut;
+}
+
 /** A header alone: for messages that could not be read. */
 function bareError(bytes: Buffer, rcode: number): Buffer {
   const error = Buffer.alloc(HEADER_BYTES);
@@ -110,7 +118,7 @@ function endOfQuestion(bytes: Buffer): number {
 
 function optRecord(rcode: number, dnssecOk: boolean): Answer {
   const flags = dnssecOk ? dnsPacket.DNSSEC_OK : 0;
-  return { type: 'OPT', name: '.', udpPayloadSize: OWN_UDP_BYTES, extendedRcode: rcode >> 4, ednsVersion: 0, flags, flag_do: dnssecOk, options: [] };
+  return { type: 'OPT', name: '.', udpPayloadSize: MOST_UDP_BYTES, extendedRcode: rcode >> 4, ednsVersion: 0, flags, flag_do: dnssecOk, options: [] };
 }
 
 function countFitting(records: readonly Answer[], room: number): number {

@@ -41,8 +41,14 @@ export function instanceRecords(question: Question, instances: readonly NamedIns
 /** The same list in random order (Fisher-Yates). */
 export function shuffled<Item>(items: readonly Item[], random: (() => number) | undefined): readonly Item[] {
   if (!random) return items;
-  const rest = [...items];
-  return items.flatMap(() => rest.splice(Math.floor(random() * rest.length), 1));
+  const list = [...items];
+  for (let last = list.length - 1; last > 0; last--) {
+    const other = Math.floor(random() * (last + 1));
+    const moved = list[other] as Item;
+    list[other] = list[last] as Item;
+    list[last] = moved;
+  }
+  return list;
 }
 
 function serviceRecords(name: string, instances: readonly NamedInstance[], zone: Zone): { records: Answer[]; targets: Answer[] } {

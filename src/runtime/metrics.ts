@@ -33,6 +33,13 @@ export function createMetrics(registry = new Registry()) {
       labelNames: ['reason'] as const,
       registers,
     }),
+    dnsQueries: new Counter({ name: 'adsum_dns_queries_total', help: 'DNS messages received', labelNames: ['transport'] as const, registers }),
+    dnsLimited: new Counter({
+      name: 'adsum_dns_limited_total',
+      help: 'DNS clients that got less than they asked for, by reason',
+      labelNames: ['reason'] as const,
+      registers,
+    }),
     leafExpiry: new Gauge({ name: 'adsum_leaf_earliest_expiry_seconds', help: 'Unix time at which the first leaf in use expires', registers }),
   };
 }

@@ -102,7 +102,7 @@ describe('over UDP and TCP', () => {
     for (const [edns, limit] of [
       [undefined, 512],
       [1232, 1232],
-      [65_000, 4096],
+      [65_000, 1232],
       [100, 512],
     ] as const) {
       const message = query('many.service.consul', 'A', edns);
@@ -142,7 +142,7 @@ describe('over UDP and TCP', () => {
   });
 
   test('closes a silent TCP connection', async () => {
-    const { port } = await start({ tcpIdleMs: 30 });
+    const { port } = await start({ tcpMessageMs: 30 });
     const socket = connect(port, '127.0.0.1').resume();
     await once(socket, 'close');
   });
