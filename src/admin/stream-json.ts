@@ -4,6 +4,8 @@ import type { StreamStatus } from '../server/stream-status.ts';
 export interface StreamJson {
   readonly peer: string;
   readonly envoy_version?: string;
+  /** What the stream waits for; absent while it is served. */
+  readonly reason?: string;
   /** What is wrong with this client although it is served, e.g. that adsum was never tried with its Envoy. */
   readonly warning?: string;
   readonly variant: 'delta' | 'sotw';
@@ -29,10 +31,11 @@ export interface ResponseJson {
   readonly at: string;
 }
 
-export function streamJson(stream: StreamStatus, warning?: string): StreamJson {
+export function streamJson(stream: StreamStatus, { reason, warning }: { reason?: string | undefined; warning?: string | undefined }): StreamJson {
   return {
     peer: stream.peer,
     ...(stream.envoyVersion === undefined ? {} : { envoy_version: stream.envoyVersion.join('.') }),
+    ...(reason === undefined ? {} : { reason }),
     ...(warning === undefined ? {} : { warning }),
     variant: stream.variant,
     connected_at: time(stream.connectedAt),

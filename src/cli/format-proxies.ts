@@ -12,7 +12,8 @@ function formatProxy(proxy: ProxyStatus): string {
   const name = printableLine(`${proxy.id}${proxy.node ? ` on ${proxy.node}` : ''}`);
   const streams = proxy.streams.map((stream) => {
     const envoy = stream.envoy_version ? `Envoy ${stream.envoy_version}` : 'a client';
-    return `  ${envoy} at ${stream.peer}, ${stream.variant}, since ${stream.connected_at}\n${stream.warning ? `    WARNING: ${printableLine(stream.warning)}\n` : ''}${stream.types.map(formatType).join('')}`;
+    const waits = stream.reason && stream.reason !== proxy.reason ? `    waits: ${printableLine(stream.reason)}\n` : '';
+    return `  ${envoy} at ${stream.peer}, ${stream.variant}, since ${stream.connected_at}\n${waits}${stream.warning ? `    WARNING: ${printableLine(stream.warning)}\n` : ''}${stream.types.map(formatType).join('')}`;
   });
   const refused = proxy.refused ? `  REFUSED at ${proxy.refused.at}, ${proxy.refused.peer}: ${printableLine(proxy.refused.reason)}\n` : '';
   return `${name}: ${proxy.state}${proxy.reason ? ` (${printableLine(proxy.reason)})` : ''}\n${refused}${streams.join('')}`;

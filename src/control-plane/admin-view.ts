@@ -5,27 +5,24 @@ import {
   type IntentionVerdict,
   type MeshSummary,
   type ProxyDetails,
-  type ProxyStatus,
   type RedirectSettings,
   type TokenStatus,
 } from '../admin/admin-api.ts';
-import { type StreamJson, streamJson } from '../admin/stream-json.ts';
 import type { Authority } from '../ca/authority.ts';
 import type { EnvoyResource } from '../envoy/resource.ts';
-import { untriedEnvoy } from '../envoy/tried-versions.ts';
 import { type Instance, instanceKey, reachableAddress } from '../mesh/instance.ts';
 import { locateProblem } from '../mesh/locate-problem.ts';
 import { ConfigEntries } from '../mesh/mesh.ts';
 import { protocolByEntries } from '../mesh/service-protocol.ts';
-import type { StreamStatus } from '../server/stream-status.ts';
 import type { XdsServer } from '../server/xds-server.ts';
 import { resolveRedirectSettings } from '../topology/redirect-settings.ts';
 import { resolveProxyView } from '../topology/resolve-proxy-view.ts';
 import { findInstances, type Topology } from '../topology/topology.ts';
 import { virtualAddressesOf } from '../topology/virtual-addresses.ts';
-import type { AdmissionStatus, Refusal } from './admission.ts';
+import type { AdmissionStatus } from './admission.ts';
 import { buildSecrets } from './build-secrets.ts';
 import type { MeshLoader } from './mesh-loader.ts';
+import { proxyStatuses } from './proxy-statuses.ts';
 import type { Reconciler } from './reconciler.ts';
 import type { StandingProblems } from './standing-problems.ts';
 import type { StoredToken, TokenStore } from './token-store.ts';
@@ -54,7 +51,7 @@ export function createAdminApi(parts: {
     if (found.length > 1) throw new AdminError(409, `'${id}' is registered on ${found.map((one) => one.node).join(', ')}: say which with ?node=`);
     return found[0];
   };
-  const statuses = () => proxyStatuses(reconciler, xds.streams(), admissions);
+  const statuses = () => proxyStatuses(reconciler.topology, reconciler.served(), xds.streams(), admissions);
   const caStatus = (): CaStatus => ({
     trust_domain: ca.realm?.trustDomain ?? '',
     roots: ca.status().map((root) => ({
@@ -138,74 +135,6 @@ export function createAdminApi(parts: {
   };
 }
 
-function proxyStatuses(reconciler: Reconciler, streams: readonly StreamStatus[], admissions: readonly AdmissionStatus[]): ProxyStatus[] {
-  const { topology } = reconciler;
-  const reasons = new Map([...reconciler.served()].map((proxy) => [streamKey(proxy.id, proxy.nodeName), proxy.waitingFor]));
-  for (const { id, nodeName, reason } of admissions.flatMap((one) => one.held())) {
-    const key = streamKey(id, nodeName);
-    // another stream of it may be served meanwhile
-    if (!reasons.has(key)) reasons.set(key, reason);
-  }
-  const refusals = admissions.flatMap((one) => one.refusals()).sort((a, b) => a.at - b.at);
-  const refusedOf = (id: string, node: string) => {
-    const last = refusals.findLast((one) => one.id === id && (one.nodeName === undefined || one.nodeName === node));
-    return last ? refusedBy(last) : {};
-  };
-  const left = new Set(streams);
-  const byId = new Map<string, StreamStatus[]>();
-  for (const stream of streams) byId.set(stream.nodeId, [...(byId.get(stream.nodeId) ?? []), stream]);
-  const registered = (topology?.mesh.instances ?? [])
-    .filter(({ kind }) => kind !== '')
-    .map((instance): ProxyStatus => {
-      const own = (byId.get(instance.id) ?? []).filter(({ nodeName }) => nodeName === undefined || nodeName === instance.node);
-      for (const stream of own) left.delete(stream);
-      const reason = own.map(({ nodeId, nodeName }) => reasons.get(streamKey(nodeId, nodeName))).find((one) => one !== undefined);
-      const state = own.length === 0 ? 'disconnected' : reason === undefined ? 'connected' : 'waiting';
-      const service = instance.proxy?.destination_service_name ?? instance.service;
-      return {
-        id: instance.id,
-        node: instance.node,
-        service,
-        state,
-        ...(reason === undefined ? {} : { reason }),
-        ...refusedOf(instance.id, instance.node),
-        streams: own.map(streamOf),
-      };
-    });
-  const unknown = [...left].map((stream): ProxyStatus => {
-    const reason = reasons.get(streamKey(stream.nodeId, stream.nodeName));
-    return {
-      id: stream.nodeId,
-      ...(stream.nodeName === undefined ? {} : { node: stream.nodeName }),
-      state: 'waiting',
-      ...(reason === undefined ? {} : { reason }),
-      streams: [streamOf(stream)],
-    };
-  });
-  // Only a refusal tells of these: nobody registered them.
-  const named = new Set([...registered, ...unknown].map(({ id }) => id));
-  const strangers = refusals
-    .filter(({ id }) => !named.has(id))
-    .map(
-      ({ id, nodeName, ...refusal }): ProxyStatus => ({
-        id,
-        ...(nodeName === undefined ? {} : { node: nodeName }),
-        state: 'disconnected',
-        ...refusedBy(refusal),
-        streams: [],
-      }),
-    );
-  return [...registered, ...unknown, ...strangers];
-}
-
-function refusedBy({ at, peer, reason }: Pick<Refusal, 'at' | 'peer' | 'reason'>): Pick<ProxyStatus, 'refused'> {
-  return { refused: { at: new Date(at).toISOString(), peer, reason } };
-}
-
-function streamOf(stream: StreamStatus): StreamJson {
-  return streamJson(stream, stream.envoyVersion && untriedEnvoy(stream.envoyVersion)?.reason);
-}
-
 function placeOfIntention({ mesh }: Topology, destination: string): Pick<IntentionVerdict, 'place'> {
   const place = mesh.configEntries.get('service-intentions', destination)?.place;
   return place ? { place } : {};
@@ -214,10 +143,6 @@ function placeOfIntention({ mesh }: Topology, destination: string): Pick<Intenti
 function redirectOf(topology: Topology, proxy: Instance): RedirectSettings {
   const { bindPort, outboundPort, excludeInboundPorts } = resolveRedirectSettings(topology, proxy);
   return { bind_port: bindPort, outbound_port: outboundPort, exclude_inbound_ports: excludeInboundPorts };
-}
-
-function streamKey(id: string, nodeName: string | undefined): string {
-  return JSON.stringify([id, nodeName]);
 }
 
 function tokenStatus({ id, service, node, createdAt, expiresAt }: StoredToken): TokenStatus {

@@ -16,7 +16,7 @@ export interface Refusal {
 /** What whoever decides on streams tells operators. */
 export interface AdmissionStatus {
   /** Streams that are open and not served yet, with what they wait for. */
-  held(): readonly { readonly id: string; readonly nodeName: string | undefined; readonly reason: string }[];
+  held(): readonly { readonly id: string; readonly nodeName: string | undefined; readonly peer: string; readonly reason: string }[];
   /** The last of each proxy, while it is news. */
   refusals(): readonly Refusal[];
 }

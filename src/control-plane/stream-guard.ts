@@ -85,12 +85,12 @@ export class StreamGuard implements Admission {
     return this.#claimOf(proxy)?.identity.service;
   }
 
-  held(): { id: string; nodeName: string | undefined; reason: string }[] {
-    return [...this.#streams].flatMap(({ node: { id, nodeName }, served, checking }) => {
+  held(): { id: string; nodeName: string | undefined; peer: string; reason: string }[] {
+    return [...this.#streams].flatMap(({ node: { id, nodeName, peer }, served, checking }) => {
       if (served) return [];
       const unknown = this.#options.required() === undefined ? this.#options.waitingFor : locateProxy(this.#topology, { id, nodeName }).reason;
       const checks = checking === undefined ? 'its identity will be checked' : `it is being checked whether it is ${checking.identity.service}`;
-      return [{ id, nodeName, reason: unknown ?? checks }];
+      return [{ id, nodeName, peer, reason: unknown ?? checks }];
     });
   }
 
