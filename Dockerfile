@@ -7,7 +7,8 @@ COPY tsconfig.json tsconfig.build.json ./
 COPY proto proto
 COPY scripts scripts
 COPY src src
-RUN npm run build && npm prune --omit=dev --ignore-scripts
+# The copied file has the mode that the umask of the clone gave it.
+RUN npm run build && npm prune --omit=dev --ignore-scripts && chmod a+r package.json
 
 FROM node:24-bookworm-slim
 RUN apt-get update \

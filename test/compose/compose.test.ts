@@ -1,12 +1,14 @@
 // The mesh of docker-compose.yml in real containers, while somebody outside the mesh asks without a pause: nothing may be answered.
+import { rmSync } from 'node:fs';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { docker, Outsider, Project, whyNoContainers } from './project.ts';
+import { closedClone, docker, Outsider, Project, whyNoContainers } from './project.ts';
 
 const obstacle = whyNoContainers();
 const title = obstacle ? `docker-compose.yml (skipped: ${obstacle})` : 'docker-compose.yml';
 
-const project = new Project(`adsum-test-${process.pid}`, '10.61.201');
-const neighbour = new Project(`adsum-test-${process.pid}-b`, '10.61.202');
+const clone = obstacle ? '' : closedClone();
+const project = new Project(clone, `adsum-test-${process.pid}`, '10.61.201');
+const neighbour = new Project(clone, `adsum-test-${process.pid}-b`, '10.61.202');
 const APPLICATIONS = { web: [11, 8080], api: [12, 8080], 'db-1': [13, 5432], 'db-2': [14, 5432] } as const;
 
 describe.skipIf(obstacle !== undefined)(title, () => {
@@ -49,6 +51,7 @@ describe.skipIf(obstacle !== undefined)(title, () => {
     await outsider?.remove();
     await project.try('down', '-v', '--rmi', 'local', '--timeout', '2');
     await neighbour.try('down', '-v', '--rmi', 'local', '--timeout', '2');
+    rmSync(clone, { recursive: true, force: true });
   });
 
   test('up: the mesh works, and no plaintext is answered on the way', holds);

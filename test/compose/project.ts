@@ -1,4 +1,7 @@
 import { spawn, spawnSync } from 'node:child_process';
+import { chmodSync, cpSync, mkdtempSync, readdirSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import path from 'node:path';
 import { fileURLToPath } from 'node:url';
 
 const repository = fileURLToPath(new URL('../../', import.meta.url));
@@ -14,6 +17,19 @@ export function whyNoContainers(): string | undefined {
   return undefined;
 }
 
+const NEEDED = ['docker-compose.yml', 'Dockerfile', '.dockerignore', '.npmrc', 'package.json', 'package-lock.json', 'tsconfig.json', 'tsconfig.build.json'];
+const NEEDED_FOLDERS = ['proto', 'scripts', 'src', 'demo', 'envoy-configs'];
+
+/** What compose needs of this repository, as a clone under a umask of 077 has it: nobody but its owner reads any of it. */
+export function closedClone(): string {
+  const clone = mkdtempSync(path.join(tmpdir(), 'adsum-compose-'));
+  for (const name of [...NEEDED, ...NEEDED_FOLDERS]) cpSync(path.join(repository, name), path.join(clone, name), { recursive: true });
+  for (const entry of readdirSync(clone, { recursive: true, withFileTypes: true })) {
+    chmodSync(path.join(entry.parentPath, entry.name), entry.isDirectory() ? 0o700 : 0o600);
+  }
+  return clone;
+}
+
 export interface Output {
   readonly status: number;
   readonly out: string;
@@ -26,12 +42,17 @@ export async function docker(...args: string[]): Promise<Output> {
 /** A run of docker-compose.yml under a name and in a network of its own. */
 export class Project {
   readonly name: string;
+  readonly #folder: string;
   readonly #net: string;
   readonly #env: NodeJS.ProcessEnv;
 
-  /** @param net the first three numbers of a /24 */
-  constructor(name: string, net: string) {
+  /**
+   * @param folder where docker-compose.yml is
+   * @param net the first three numbers of a /24
+   */
+  constructor(folder: string, name: string, net: string) {
     this.name = name;
+    this.#folder = folder;
     this.#net = net;
     this.#env = { ...process.env, COMPOSE_PROJECT_NAME: name, ADSUM_NET: net };
   }
@@ -41,7 +62,7 @@ export class Project {
   }
 
   try(...args: string[]): Promise<Output> {
-    return run(['compose', ...args], this.#env);
+    return run(['compose', ...args], { cwd: this.#folder, env: this.#env });
   }
 
   /** @throws when it fails, with what it printed */
@@ -108,9 +129,9 @@ export class Outsider {
   }
 }
 
-function run(args: readonly string[], env: NodeJS.ProcessEnv = process.env): Promise<Output> {
+function run(args: readonly string[], where: { cwd?: string; env?: NodeJS.ProcessEnv } = {}): Promise<Output> {
   return new Promise((resolve, reject) => {
-    const child = spawn('docker', args, { cwd: repository, env, stdio: ['ignore', 'pipe', 'pipe'] });
+    const child = spawn('docker', args, { ...where, stdio: ['ignore', 'pipe', 'pipe'] });
     let out = '';
     let err = '';
     child.stdout.on('data', (chunk) => {
