@@ -65,7 +65,10 @@ const single = {
   'user-busy': { ...plain, who: 'user', steps: ['install', 'load', 'demo', 'demo', 'propertyTests'] },
 };
 /** Named only: as long as the tests of the whole project. */
-const long = { 'root-all-tests': { ...plain, under: homedir, steps: ['install', 'allTests'] } };
+const long = {
+  'root-all-tests': { ...plain, under: homedir, steps: ['install', 'allTests'] },
+  'user-all-tests': { ...plain, who: 'user', steps: ['install', 'allTests'] },
+};
 const cases = { ...quick, ...single, ...long };
 
 const args = process.argv.slice(2);
