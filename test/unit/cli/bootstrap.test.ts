@@ -4,8 +4,10 @@ import type { AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { afterEach, beforeEach, expect, test, vi } from 'vitest';
+import type { CliError } from '../../../src/cli/cli-error.ts';
 import { connectionsFor, openFileLimit } from '../../../src/cli/connection-limit.ts';
 import { envoyArgs } from '../../../src/cli/envoy.ts';
+import { findEnvoy } from '../../../src/cli/envoy-binary.ts';
 import { asOrdinaryUser } from '../runtime/ordinary-user.ts';
 import { cli } from './run-cli.ts';
 
@@ -175,17 +177,20 @@ test('a binary that its user cannot reach is told from one that is not there', a
   chmodSync(folder, 0o755);
   const link = path.join(folder, 'envoy-link');
   symlinkSync(binary, link);
-  const reason = `cannot reach FILE: the folder ${folder}/private folder (mode 0`;
+  // The whole command would read files of the clone, which this user may not be able to enter either.
+  const failureOf = (flag: string | undefined, env: Record<string, string>) =>
+    findEnvoy(flag, env, new AbortController().signal).then(
+      () => undefined,
+      ({ code, message, hint }: CliError) => ({ code, message, hint }),
+    );
+  const reason = (file: string) => `cannot reach ${file}: the folder ${folder}/private folder (mode 0`;
   await asOrdinaryUser(path.dirname(binary), async () => {
-    const named = await cli(['envoy', '-sidecar-for', 'web', ...NO_ADSUM, '-envoy-binary', binary]);
-    expect(named).toMatchObject({ status: 1, stdout: '' });
-    expect(named.stderr).toMatch(/^adsum: envoy-out-of-reach: --envoy-binary: user \S+ \(uid \d+\) cannot reach /m);
-    expect(named.stderr).toContain(reason.replace('FILE', binary));
-    expect(named.stderr).toContain(`install -D -m 755 '${binary}' /usr/local/bin/envoy`);
-    const linked = await cli(['envoy', '-sidecar-for', 'web', ...NO_ADSUM], { env: { ENVOY_BIN: link } });
-    expect(linked.stderr).toContain(reason.replace('FILE', link));
-    const onPath = await cli(['envoy', '-sidecar-for', 'web', ...NO_ADSUM], { env: { PATH: `${folder}/none:${path.dirname(binary)}` } });
-    expect(onPath.stderr).toContain(`adsum: envoy-out-of-reach: `);
+    const named = await failureOf(binary, {});
+    expect(named).toMatchObject({ code: 'envoy-out-of-reach', message: expect.stringContaining(reason(binary)) });
+    expect(named?.message).toMatch(/^--envoy-binary: user \S+ \(uid \d+\) cannot reach /);
+    expect(named?.hint).toContain(`install -D -m 755 '${binary}' /usr/local/bin/envoy`);
+    expect(await failureOf(undefined, { ENVOY_BIN: link })).toMatchObject({ message: expect.stringContaining(reason(link)) });
+    expect(await failureOf(undefined, { PATH: `${folder}/none:${path.dirname(binary)}` })).toMatchObject({ code: 'envoy-out-of-reach' });
   });
 });
 
