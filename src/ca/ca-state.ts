@@ -20,7 +20,9 @@ const rootSchema = z.strictObject({
   phase: z.enum(['staged', 'signing', 'retiring']),
   certificate: z.string(),
   privateKey: z.string(),
-  /** When a retiring root is dropped, in ms since the epoch. */
+  /** How much longer a retiring root is trusted, in ms of adsum's running; counted, because the time of day may be set. */
+  retireInMs: z.number().optional(),
+  /** What earlier versions kept instead: the end, in ms since the epoch. */
   retireAt: z.number().optional(),
 });
 

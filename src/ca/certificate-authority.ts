@@ -8,7 +8,7 @@ import { CaError } from './ca-error.ts';
 import { CA_STATE_FILE, type CaState, type RootPhase, readCaState, type StoredRoot, writeCaState } from './ca-state.ts';
 import { type Validity, wholeSeconds } from './certificate.ts';
 import { createLeaf, loadSigner, type Signer } from './leaf-certificate.ts';
-import { dropRetiredRoots, promoteStagedRoot, signingRoot, stagedRoot, stageRoot } from './root-rotation.ts';
+import { countDown, dropRetiredRoots, dropStagedRoot, promoteStagedRoot, signingRoot, stagedRoot, stageRoot, withCountdowns } from './root-rotation.ts';
 import { issuableSpiffeId, issuableTrustDomainId } from './spiffe-id.ts';
 
 const MINUTE_MS = 60_000;
@@ -31,11 +31,13 @@ const BACKDATE_MS = MINUTE_MS;
 const AUTOMATIC_ROTATION_AT = 0.9;
 /** Deadlines are looked at no less often than this, so that a machine that slept does not miss one for long. */
 const LONGEST_WAIT_MS = HOUR_MS;
+/** What is counted while a root retires is on the disk at the latest after this time; a crash makes it so much longer trusted at most. */
+const COUNT_MS = 10 * MINUTE_MS;
 /** After a failure the next step of a rotation is tried again this much later. */
 const RETRY_MS = MINUTE_MS;
 
 export interface CaOptions {
-  /** Folder of the state file `ca.json`; made (0700) when missing. One process at a time: see `acquireLock`. */
+  /** Folder of the state file `ca.json`; made (0700) when missing. One process at a time: see `lockFolder`. */
   readonly dir: string;
   readonly datacenter: string;
   /** What the mesh asks for; without it `<uuid>.consul`, made once and kept. */
@@ -91,12 +93,15 @@ export class CertificateAuthority implements Authority {
   readonly #listeners = new Set<(change: CaChange) => void>();
   readonly #signers = new Map<string, Signer>();
   #state: CaState;
-  /** When the staged root begins to sign. Not kept on the disk: while adsum is down, nothing is propagated. */
+  /** When the staged root begins to sign, on the monotonic clock. Not kept on the disk: while adsum is down, nothing is propagated. */
   #switchAt = Number.POSITIVE_INFINITY;
   #rotating = false;
   #automaticRotation: Promise<void> = Promise.resolve();
   #closed = false;
-  #retryAt = 0;
+  #retryAt = Number.NEGATIVE_INFINITY;
+  /** Up to when the time of retiring roots is counted, and up to when on the disk. */
+  #countedAt: number;
+  #keptAt: number;
   #cancelTimer = () => {};
 
   /** Use `openCertificateAuthority`. */
@@ -106,8 +111,10 @@ export class CertificateAuthority implements Authority {
     this.#clock = options.clock;
     this.#logger = options.logger;
     this.#timing = { ...DEFAULT_TIMING, ...options.timing };
-    this.#state = state;
-    if (stagedRoot(state)) this.#switchAt = this.#clock.now() + this.#timing.propagationMs;
+    this.#state = withCountdowns(state, options.clock.now(), this.#retirementMs);
+    this.#countedAt = this.#clock.monotonic();
+    this.#keptAt = this.#countedAt;
+    if (stagedRoot(state)) this.#switchAt = this.#clock.monotonic() + this.#timing.propagationMs;
     this.#step();
   }
 
@@ -141,7 +148,8 @@ export class CertificateAuthority implements Authority {
 
   /** All roots without their keys, oldest first. */
   status(): readonly RootStatus[] {
-    return this.#state.roots.map(statusOf);
+    const [now, counted] = [this.#clock.now(), this.#clock.monotonic() - this.#countedAt];
+    return this.#state.roots.map((root) => statusOf(root, now - counted));
   }
 
   /** A new certificate for a service. Its end is never after that of the root. Throws `CaError` `ca-bad-name`. */
@@ -153,7 +161,8 @@ export class CertificateAuthority implements Authority {
     const id = this.spiffeIdOf(service);
     const now = this.#clock.now();
     const notAfter = Math.min(now + this.#timing.leafTtlMs, validityOf(root.certificate).notAfter);
-    if (notAfter <= now) throw new CaError('ca-root-expired', `root ${root.id} has expired and could not be replaced`, { hint: 'the log says why' });
+    if (notAfter <= now || !isValid(root, now))
+      throw new CaError('ca-root-expired', `root ${root.id} is not valid by the clock of today and could not be replaced`, { hint: 'the log says why' });
     const validity = wholeSeconds({ notBefore: now - BACKDATE_MS, notAfter });
     const { certificate, ...leaf } = await createLeaf(service, id, validity, this.#signer(root));
     return { ...leaf, certificateChain: certificate, service, spiffeId: id, rootId: root.id };
@@ -176,18 +185,18 @@ export class CertificateAuthority implements Authority {
     } finally {
       this.#rotating = false;
     }
-    this.#switchAt = this.#clock.now() + this.#timing.propagationMs;
+    this.#switchAt = this.#clock.monotonic() + this.#timing.propagationMs;
     this.#logger.info({ root: root.id, old_root: this.signerId, switch_in_ms: this.#timing.propagationMs }, 'rotation: the new root is trusted');
     this.#emit('roots');
     this.#step();
-    return statusOf(root);
+    return statusOf(root, this.#clock.now());
   }
 
   /** Every connected proxy has confirmed this bundle: if the staged root is in it, it need not wait any longer. */
   markRootsDelivered(bundle: readonly string[]): void {
     const staged = stagedRoot(this.#state);
     if (!staged || !bundle.includes(staged.certificate)) return;
-    this.#switchAt = this.#clock.now();
+    this.#switchAt = this.#clock.monotonic();
     this.#step();
   }
 
@@ -201,6 +210,11 @@ export class CertificateAuthority implements Authority {
   close(): void {
     this.#closed = true;
     this.#cancelTimer();
+    try {
+      if (this.#state.roots.some(({ phase }) => phase === 'retiring')) this.#count(Number.POSITIVE_INFINITY);
+    } catch (error) {
+      this.#logger.warn({ error: (error as Error).message }, 'how long the old root is trusted could not be kept: it will be a little longer');
+    }
     this.#listeners.clear();
   }
 
@@ -209,10 +223,12 @@ export class CertificateAuthority implements Authority {
     if (this.#closed) return;
     this.#cancelTimer();
     const now = this.#clock.now();
-    if (now >= this.#retryAt) {
+    if (this.#clock.monotonic() >= this.#retryAt) {
       try {
+        this.#count(COUNT_MS);
+        this.#giveUpUnusable(now);
         this.#promote(now);
-        this.#retire(now);
+        this.#retire();
         this.#replaceOldRoot(now);
       } catch (error) {
         this.#retryLater(error);
@@ -224,17 +240,43 @@ export class CertificateAuthority implements Authority {
   #promote(now: number): void {
     const staged = stagedRoot(this.#state);
     const old = signingRoot(this.#state);
-    const oldExpired = validityOf(old.certificate).notAfter <= now;
-    if (!staged || (now < this.#switchAt && !oldExpired)) return;
+    if (!staged || (this.#clock.monotonic() < this.#switchAt && isValid(old, now))) return;
     // The last leaf of the old root is issued at the latest now.
-    this.#adopt(promoteStagedRoot(this.#state, now + this.#timing.leafTtlMs + BACKDATE_MS));
+    this.#adopt(promoteStagedRoot(this.#state, this.#retirementMs));
     this.#switchAt = Number.POSITIVE_INFINITY;
     this.#logger.info({ root: staged.id, old_root: old.id }, 'rotation: the new root signs');
     this.#emit('signer');
   }
 
-  #retire(now: number): void {
-    const next = dropRetiredRoots(this.#state, now);
+  get #retirementMs(): number {
+    return this.#timing.leafTtlMs + BACKDATE_MS;
+  }
+
+  /** Takes the time that has passed off the roots that retire. @param keepMs puts it on the disk when so much is not there yet */
+  #count(keepMs: number): void {
+    const now = this.#clock.monotonic();
+    const counted = countDown(this.#state, now - this.#countedAt);
+    this.#countedAt = now;
+    if (counted === this.#state) this.#keptAt = now;
+    else if (keepMs === Number.POSITIVE_INFINITY || now - this.#keptAt >= keepMs) {
+      this.#keptAt = now;
+      this.#adopt(counted);
+    } else this.#state = counted;
+  }
+
+  /** A new root from a time when the clock was ahead would sign what nobody accepts. */
+  #giveUpUnusable(now: number): void {
+    const staged = stagedRoot(this.#state);
+    if (!staged || isValid(staged, now)) return;
+    this.#adopt(dropStagedRoot(this.#state));
+    this.#switchAt = Number.POSITIVE_INFINITY;
+    this.#logger.warn({ root: staged.id }, 'rotation: the clock was set back behind the new root, which is given up');
+    this.#emit('roots');
+    this.#startRotation();
+  }
+
+  #retire(): void {
+    const next = dropRetiredRoots(this.#state);
     if (next === this.#state) return;
     this.#adopt(next);
     for (const id of this.#signers.keys()) if (!next.roots.some((root) => root.id === id)) this.#signers.delete(id);
@@ -243,8 +285,18 @@ export class CertificateAuthority implements Authority {
   }
 
   #replaceOldRoot(now: number): void {
-    if (this.#rotating || stagedRoot(this.#state) || now < automaticRotationAt(signingRoot(this.#state))) return;
-    this.#logger.warn({ root: this.signerId }, 'the root comes to its end: rotating');
+    const signing = signingRoot(this.#state);
+    if (this.#rotating || stagedRoot(this.#state) || (isValid(signing, now) && now < automaticRotationAt(signing))) return;
+    const { notBefore } = validityOf(signing.certificate);
+    this.#logger.warn(
+      { root: this.signerId },
+      notBefore > now ? 'the root is not valid yet by the clock of today: rotating' : 'the root comes to its end: rotating',
+    );
+    this.#startRotation();
+  }
+
+  #startRotation(): void {
+    if (this.#rotating) return;
     this.#automaticRotation = this.rotate().then(
       () => {},
       (error: unknown) => this.#retryLater(error),
@@ -253,15 +305,16 @@ export class CertificateAuthority implements Authority {
 
   #retryLater(error: unknown): void {
     if (this.#closed) return;
-    this.#retryAt = this.#clock.now() + RETRY_MS;
+    this.#retryAt = this.#clock.monotonic() + RETRY_MS;
     this.#logger.error({ error: (error as Error).message, retry_in_ms: RETRY_MS }, 'cannot continue the rotation of the root');
   }
 
   #nextWaitMs(now: number): number {
-    const retirements = this.#state.roots.map((root) => root.retireAt ?? Number.POSITIVE_INFINITY);
-    const replaceAt = this.#rotating || stagedRoot(this.#state) ? Number.POSITIVE_INFINITY : automaticRotationAt(signingRoot(this.#state));
-    const next = Math.max(this.#retryAt, Math.min(this.#switchAt, replaceAt, ...retirements));
-    return Math.min(LONGEST_WAIT_MS, Math.max(next - now, 1));
+    const passed = this.#clock.monotonic();
+    const retirements = this.#state.roots.flatMap(({ phase, retireInMs = 0 }) => (phase === 'retiring' ? [Math.min(retireInMs, COUNT_MS)] : []));
+    const replaceIn = this.#rotating || stagedRoot(this.#state) ? Number.POSITIVE_INFINITY : automaticRotationAt(signingRoot(this.#state)) - now;
+    const next = Math.max(this.#retryAt - passed, Math.min(this.#switchAt - passed, replaceIn, ...retirements));
+    return Math.min(LONGEST_WAIT_MS, Math.max(next, 1));
   }
 
   /** On the disk first: what was told to anyone survives. */
@@ -281,8 +334,13 @@ export class CertificateAuthority implements Authority {
   }
 }
 
-function statusOf({ id, phase, certificate, retireAt }: StoredRoot): RootStatus {
-  return { id, phase, certificate, retireAt, ...validityOf(certificate) };
+function statusOf({ id, phase, certificate, retireInMs }: StoredRoot, now: number): RootStatus {
+  return { id, phase, certificate, ...(retireInMs === undefined ? {} : { retireAt: now + retireInMs }), ...validityOf(certificate) };
+}
+
+function isValid({ certificate }: StoredRoot, now: number): boolean {
+  const { notBefore, notAfter } = validityOf(certificate);
+  return notBefore <= now && now < notAfter;
 }
 
 function automaticRotationAt(root: StoredRoot): number {

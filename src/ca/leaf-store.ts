@@ -25,13 +25,20 @@ export interface LeafStoreOptions {
 
 interface Entry {
   leaf?: Leaf;
-  /** When the next leaf is to be issued; infinite while one is on its way. */
+  /** The leaf was not valid yet, or not any more, by the clock of this machine when it came: the authority's clock shows another time. */
+  foreignTime: boolean;
+  /** When the leaf is to be renewed by its own times, on the clock of the day. */
   renewAt: number;
+  /** When one is to be issued whatever the times of the leaf, on the monotonic clock: after a failure, or for a new signer. */
+  dueAt: number;
   failures: number;
   issuing?: Promise<Leaf>;
 }
 
-/** One leaf per service in use, shared by all its sidecars and renewed in time. An expired leaf is never handed out. */
+/** An authority whose clock shows another time is not asked more often, though nothing that it issues is valid here. */
+const FOREIGN_TIME_REST_MS = 60_000;
+
+/** One leaf per service in use, shared by all its sidecars and renewed in time. A leaf that has expired, or is not valid yet, is never handed out. */
 export class LeafStore {
   readonly #options: LeafStoreOptions;
   readonly #entries = new Map<string, Entry>();
@@ -51,8 +58,14 @@ export class LeafStore {
 
   /** The current leaf; `undefined` before `ensure`, or when it expired because none could be issued. */
   get(service: string): Leaf | undefined {
-    const leaf = this.#entries.get(service)?.leaf;
-    return leaf && leaf.notAfter > this.#options.clock.now() ? leaf : undefined;
+    const entry = this.#entries.get(service);
+    return entry && this.#isCurrent(entry) ? entry.leaf : undefined;
+  }
+
+  /** The time of day was set: what was valid may not be. Looks at every leaf at once. */
+  clockJumped(): void {
+    for (const entry of this.#entries.values()) if (entry.failures > 0) entry.dueAt = this.#options.clock.monotonic();
+    this.#renewDue();
   }
 
   /**
@@ -62,12 +75,12 @@ export class LeafStore {
   async ensure(service: string): Promise<Leaf> {
     const leaf = this.get(service);
     if (leaf) return leaf;
-    const entry = this.#entries.get(service) ?? { renewAt: Number.POSITIVE_INFINITY, failures: 0 };
+    const entry = this.#entries.get(service) ?? { foreignTime: false, renewAt: Number.POSITIVE_INFINITY, dueAt: Number.POSITIVE_INFINITY, failures: 0 };
     this.#entries.set(service, entry);
     const kept = entry.leaf ? undefined : this.#loadKept(service);
     if (kept) {
       this.#take(entry, kept);
-      this.#wakeBy(entry.renewAt);
+      this.#wakeIn(this.#delayOf(entry));
       return kept;
     }
     return this.#issue(service, entry, () => {});
@@ -110,7 +123,7 @@ export class LeafStore {
   #issue(service: string, entry: Entry, announce: () => void): Promise<Leaf> {
     entry.issuing ??= this.#issueOnce(service, entry).finally(() => {
       delete entry.issuing;
-      this.#wakeBy(entry.renewAt);
+      this.#wakeIn(this.#delayOf(entry));
     });
     return entry.issuing.then((leaf) => {
       if (this.#entries.get(service) === entry) announce();
@@ -120,7 +133,6 @@ export class LeafStore {
 
   async #issueOnce(service: string, entry: Entry): Promise<Leaf> {
     const { ca, clock, logger, random } = this.#options;
-    entry.renewAt = Number.POSITIVE_INFINITY;
     try {
       const leaf = await ca.issueLeaf(service);
       this.#take(entry, leaf);
@@ -130,7 +142,7 @@ export class LeafStore {
     } catch (error) {
       const delayMs = Math.min(LONGEST_RETRY_MS, FIRST_RETRY_MS * 2 ** entry.failures) * (0.5 + random() / 2);
       entry.failures += 1;
-      entry.renewAt = clock.now() + delayMs;
+      entry.dueAt = clock.monotonic() + delayMs;
       const fields = { service, error: (error as Error).message, retry_in_ms: Math.round(delayMs) };
       if (this.#entries.get(service) === entry) logger.error(fields, 'cannot issue a certificate');
       throw error;
@@ -141,14 +153,18 @@ export class LeafStore {
   #loadKept(service: string): Leaf | undefined {
     const { archive, ca, clock } = this.#options;
     const leaf = archive?.load(service);
-    return leaf && leaf.notAfter > clock.now() && ca.trusts(leaf.rootId) && leaf.spiffeId === ca.spiffeIdOf(service) ? leaf : undefined;
+    return leaf && isValid(leaf, clock.now()) && ca.trusts(leaf.rootId) && leaf.spiffeId === ca.spiffeIdOf(service) ? leaf : undefined;
   }
 
   #take(entry: Entry, leaf: Leaf): void {
     entry.leaf = leaf;
     entry.failures = 0;
+    const { clock } = this.#options;
+    entry.foreignTime = !isValid(leaf, clock.now());
+    entry.renewAt = entry.foreignTime ? Number.POSITIVE_INFINITY : this.#renewalTime(leaf);
     // The signer may have changed while this one was being signed, or since it was kept.
-    entry.renewAt = leaf.rootId === this.#options.ca.signerId ? this.#renewalTime(leaf) : this.#soon();
+    entry.dueAt = leaf.rootId === this.#options.ca.signerId ? Number.POSITIVE_INFINITY : this.#soon();
+    if (entry.foreignTime) entry.dueAt = clock.monotonic() + FOREIGN_TIME_REST_MS;
   }
 
   #renewalTime(leaf: Leaf): number {
@@ -157,40 +173,54 @@ export class LeafStore {
   }
 
   #soon(): number {
-    return this.#options.clock.now() + this.#options.random() * (this.#options.spreadMs ?? 5_000);
+    return this.#options.clock.monotonic() + this.#options.random() * (this.#options.spreadMs ?? 5_000);
   }
 
   #renewForNewSigner(): void {
     for (const entry of this.#entries.values()) {
-      if (entry.leaf && !entry.issuing) entry.renewAt = Math.min(entry.renewAt, this.#soon());
+      if (entry.leaf && !entry.issuing) entry.dueAt = Math.min(entry.dueAt, this.#soon());
     }
-    this.#wakeBy(this.#nextRenewal());
+    this.#wakeIn(this.#nextDelay());
   }
 
-  #nextRenewal(): number {
+  /** What comes from an authority whose clock is ahead of ours is as good as can be had; what that of this machine made is not. */
+  #isCurrent({ leaf, foreignTime }: Entry): boolean {
+    const now = this.#options.clock.now();
+    return leaf !== undefined && leaf.notAfter > now && (leaf.notBefore <= now || foreignTime);
+  }
+
+  /** How long until a leaf is to be issued for this entry; infinite while one is on its way. */
+  #delayOf(entry: Entry): number {
+    const { clock } = this.#options;
+    if (entry.issuing) return Number.POSITIVE_INFINITY;
+    const byOrder = entry.dueAt - clock.monotonic();
+    if (!entry.leaf || entry.failures > 0 || entry.foreignTime) return byOrder;
+    return Math.min(byOrder, this.#isCurrent(entry) ? entry.renewAt - clock.now() : 0);
+  }
+
+  #nextDelay(): number {
     let next = Number.POSITIVE_INFINITY;
-    for (const { renewAt } of this.#entries.values()) next = Math.min(next, renewAt);
+    for (const entry of this.#entries.values()) next = Math.min(next, this.#delayOf(entry));
     return next;
   }
 
   #renewDue(): void {
-    const now = this.#options.clock.now();
     for (const [service, entry] of this.#entries) {
-      if (entry.renewAt > now) continue;
+      if (this.#delayOf(entry) > 0) continue;
       const announce = () => {
         for (const listener of [...this.#listeners]) listener(service);
       };
       // A failure is logged and scheduled again where it happens.
       this.#issue(service, entry, announce).catch(() => {});
     }
-    this.#wakeBy(this.#nextRenewal());
+    this.#wakeIn(this.#nextDelay());
   }
 
-  /** Wakes up at that time at the latest. */
-  #wakeBy(at: number): void {
-    if (this.#closed || at === Number.POSITIVE_INFINITY) return;
-    const now = this.#options.clock.now();
-    const wakeAt = Math.min(at, now + LONGEST_WAIT_MS);
+  /** Wakes up after that time at the latest. */
+  #wakeIn(delayMs: number): void {
+    if (this.#closed || delayMs === Number.POSITIVE_INFINITY) return;
+    const now = this.#options.clock.monotonic();
+    const wakeAt = now + Math.min(delayMs, LONGEST_WAIT_MS);
     if (wakeAt >= this.#wakeAt) return;
     this.#cancelTimer();
     this.#wakeAt = wakeAt;
@@ -199,4 +229,8 @@ export class LeafStore {
       this.#renewDue();
     });
   }
+}
+
+function isValid({ notBefore, notAfter }: Leaf, now: number): boolean {
+  return notBefore <= now && now < notAfter;
 }

@@ -13,6 +13,7 @@ import type { ServerCertificate } from '../server/tls-credentials.ts';
 import { startXdsServer, type XdsServer } from '../server/xds-server.ts';
 import { createAdminApi } from './admin-view.ts';
 import { openDataDir } from './data-dir.ts';
+import { followClock } from './follow-clock.ts';
 import { createIdentities } from './identities.ts';
 import { MeshLoader } from './mesh-loader.ts';
 import { nameTableOf } from './name-table.ts';
@@ -81,6 +82,7 @@ export async function startControlPlane(options: ControlPlaneOptions): Promise<C
     const archive = new LeafArchive(path.join(options.dataDir, 'leaves'), logger);
     const leaves = new LeafStore({ ca: authority, clock, logger, random: options.random, archive });
     closers.push(() => leaves.close());
+    closers.push(followClock({ clock, authority, leaves, problems: standing }));
 
     const identities = createIdentities({ ca: authority, leaves, logger, changed: (service) => reconciler.secretsChanged(service) });
     const reconciler: Reconciler = new Reconciler({ cache: new ResourceCache(), identities, clock, logger, metrics });

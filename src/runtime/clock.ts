@@ -1,7 +1,9 @@
 /** Time as a parameter, so that tests can turn it by hand. */
 export interface Clock {
-  /** Milliseconds since the epoch. */
+  /** Milliseconds since the epoch, as the machine believes; it may be set ahead and back. */
   now(): number;
+  /** Milliseconds since a moment in the past. Never set: for how long something takes or waits. */
+  monotonic(): number;
   /** Calls `action` once, `delayMs` from now; the returned function cancels it. Never keeps the process alive. */
   after(delayMs: number, action: () => void): () => void;
 }
@@ -11,6 +13,7 @@ const MAX_TIMEOUT_MS = 2 ** 31 - 1;
 
 export const systemClock: Clock = {
   now: () => Date.now(),
+  monotonic: () => performance.now(),
   after(delayMs, action) {
     if (delayMs > MAX_TIMEOUT_MS) {
       let cancelRest = () => {};
@@ -30,19 +33,30 @@ export const systemClock: Clock = {
 
 /** A clock that stands still until `advance` moves it; timers fire in order of their time. */
 export class ManualClock implements Clock {
-  #now: number;
+  #elapsed = 0;
+  /** What the time of day has in advance of the time that passed. */
+  #ahead: number;
   #timers: { at: number; action: () => void }[] = [];
 
   constructor(startMs = 0) {
-    this.#now = startMs;
+    this.#ahead = startMs;
   }
 
   now(): number {
-    return this.#now;
+    return this.#ahead + this.#elapsed;
+  }
+
+  monotonic(): number {
+    return this.#elapsed;
+  }
+
+  /** Sets the time of day ahead, or back; no time passes. */
+  jump(ms: number): void {
+    this.#ahead += ms;
   }
 
   after(delayMs: number, action: () => void): () => void {
-    const timer = { at: this.#now + Math.max(0, delayMs), action };
+    const timer = { at: this.#elapsed + Math.max(0, delayMs), action };
     this.#timers.push(timer);
     return () => {
       this.#timers = this.#timers.filter((other) => other !== timer);
@@ -50,14 +64,14 @@ export class ManualClock implements Clock {
   }
 
   advance(ms: number): void {
-    const end = this.#now + ms;
+    const end = this.#elapsed + ms;
     for (;;) {
       const due = this.#timers.filter((timer) => timer.at <= end).sort((a, b) => a.at - b.at)[0];
       if (!due) break;
       this.#timers = this.#timers.filter((other) => other !== due);
-      this.#now = due.at;
+      this.#elapsed = due.at;
       due.action();
     }
-    this.#now = end;
+    this.#elapsed = end;
   }
 }
