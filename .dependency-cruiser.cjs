@@ -4,7 +4,8 @@ const may = {
   runtime: [],
   proto: [],
   sources: ['mesh', 'runtime'],
-  topology: ['mesh'],
+  query: [],
+  topology: ['mesh', 'query'],
   cache: ['proto', 'runtime'],
   envoy: ['topology', 'mesh', 'proto', 'cache'],
   xds: ['cache', 'proto'],
@@ -13,13 +14,13 @@ const may = {
   dns: ['mesh', 'runtime'],
   redirect: ['mesh', 'runtime'],
   admin: ['mesh', 'topology', 'cache', 'server', 'runtime'],
-  'control-plane': ['admin', 'ca', 'cache', 'dns', 'envoy', 'mesh', 'proto', 'runtime', 'server', 'sources', 'topology', 'xds'],
+  'control-plane': ['admin', 'ca', 'cache', 'dns', 'envoy', 'mesh', 'proto', 'query', 'runtime', 'server', 'sources', 'topology', 'xds'],
   cli: ['admin', 'ca', 'cache', 'control-plane', 'envoy', 'mesh', 'proto', 'redirect', 'runtime', 'server', 'sources', 'topology'],
 };
 const rooms = Object.keys(may);
 
 /** Pure rooms: data in, data out. */
-const pure = '^src/(mesh|topology|envoy|xds)/';
+const pure = '^src/(mesh|query|topology|envoy|xds)/';
 
 module.exports = {
   forbidden: [

@@ -8,8 +8,11 @@ export interface AdminApi {
   proxies(): ProxyStatus[];
   /** Undefined when no registration and no stream has this ID. `node` chooses where an ID is used on several. */
   proxy(id: string, node?: string): ProxyDetails | undefined;
-  /** The resources held for a proxy as canonical JSON, private keys left out. Undefined when it is not registered. */
-  proxyConfig(id: string, node?: string): ProxyConfig | undefined;
+  /**
+   * The resources that a proxy holds as canonical JSON, private keys left out: what its streams were given last, with what is on its way out.
+   * `wanted`, and for a proxy that is not connected: what the mesh makes of it now. Undefined when nobody knows it.
+   */
+  proxyConfig(id: string, node?: string, options?: { readonly wanted?: boolean }): ProxyConfig | undefined;
   problems(): readonly Problem[];
   mesh(): MeshSummary;
   checkIntention(source: string, destination: string): IntentionVerdict;

@@ -56,37 +56,38 @@ function endpointsName(name: string, body: { type?: unknown; eds_cluster_config?
   return typeof service === 'string' && service !== '' ? service : name;
 }
 
-const none: ResourcesByName = new Map();
-
-/** A proxy that is known and should have nothing. */
-export const emptySnapshot: Snapshot = { secret: none, cluster: none, endpoint: none, listener: none, route: none };
-
-/**
- * All that one proxy should have, by type and name. Of two resources with one name the first stays.
- * @param previous its snapshot before: types without a change keep their very map, which streams recognise without comparing
- */
-export function buildSnapshot(resources: Iterable<readonly [ResourceType, CachedResource]>, previous: Snapshot = emptySnapshot): Snapshot {
-  const next: Record<ResourceType, Map<string, CachedResource>> = {
+/** Resources by type and name. Of two with one name the first stays. */
+export function groupByType(resources: Iterable<readonly [ResourceType, CachedResource]>): Snapshot {
+  const groups: Record<ResourceType, Map<string, CachedResource>> = {
     secret: new Map(),
     cluster: new Map(),
     endpoint: new Map(),
     listener: new Map(),
     route: new Map(),
   };
-  for (const [type, resource] of resources) if (!next[type].has(resource.name)) next[type].set(resource.name, resource);
-  const settled = {
-    secret: keepIfEqual(previous.secret, next.secret),
-    cluster: keepIfEqual(previous.cluster, next.cluster),
-    endpoint: keepIfEqual(previous.endpoint, next.endpoint),
-    listener: keepIfEqual(previous.listener, next.listener),
-    route: keepIfEqual(previous.route, next.route),
-  };
-  const unchanged = (Object.keys(settled) as ResourceType[]).every((type) => settled[type] === previous[type]);
-  return unchanged ? previous : settled;
+  for (const [type, resource] of resources) if (!groups[type].has(resource.name)) groups[type].set(resource.name, resource);
+  return groups;
 }
 
-function keepIfEqual(previous: ResourcesByName, next: ResourcesByName): ResourcesByName {
-  if (previous.size !== next.size) return next;
-  for (const [name, resource] of next) if (previous.get(name) !== resource) return next;
-  return previous;
+/**
+ * The snapshot that follows on another. Types without a change keep their very map, which streams recognise without comparing; without
+ * any change it is the one before.
+ */
+export function succeed(before: Snapshot | undefined, next: Snapshot): Snapshot {
+  if (!before) return next;
+  const settled: Snapshot = {
+    secret: keepIfEqual(before.secret, next.secret),
+    cluster: keepIfEqual(before.cluster, next.cluster),
+    endpoint: keepIfEqual(before.endpoint, next.endpoint),
+    listener: keepIfEqual(before.listener, next.listener),
+    route: keepIfEqual(before.route, next.route),
+  };
+  const unchanged = (Object.keys(settled) as ResourceType[]).every((type) => settled[type] === before[type]);
+  return unchanged ? before : settled;
+}
+
+function keepIfEqual(before: ResourcesByName, next: ResourcesByName): ResourcesByName {
+  if (before === next || before.size !== next.size) return next;
+  for (const [name, resource] of next) if (before.get(name) !== resource) return next;
+  return before;
 }

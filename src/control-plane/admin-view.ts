@@ -9,21 +9,22 @@ import {
   type TokenStatus,
 } from '../admin/admin-api.ts';
 import type { Authority } from '../ca/authority.ts';
-import type { EnvoyResource } from '../envoy/resource.ts';
 import { type Instance, instanceKey, reachableAddress } from '../mesh/instance.ts';
 import { locateProblem } from '../mesh/locate-problem.ts';
-import { ConfigEntries } from '../mesh/mesh.ts';
+import type { Problem } from '../mesh/problem.ts';
 import { protocolByEntries } from '../mesh/service-protocol.ts';
 import type { XdsServer } from '../server/xds-server.ts';
+import type { MeshTopology } from '../topology/build-topology.ts';
 import { resolveRedirectSettings } from '../topology/redirect-settings.ts';
-import { resolveProxyView } from '../topology/resolve-proxy-view.ts';
-import { findInstances, type Topology } from '../topology/topology.ts';
+import { findInstances } from '../topology/topology.ts';
 import { virtualAddressesOf } from '../topology/virtual-addresses.ts';
 import type { AdmissionStatus } from './admission.ts';
-import { buildSecrets } from './build-secrets.ts';
+import { decodeResources } from './decoded-resources.ts';
 import type { MeshLoader } from './mesh-loader.ts';
 import { proxyStatuses } from './proxy-statuses.ts';
 import type { Reconciler } from './reconciler.ts';
+import { buildValidation } from './secrets.ts';
+import type { ServedProxy } from './served-proxy.ts';
 import type { StandingProblems } from './standing-problems.ts';
 import type { StoredToken, TokenStore } from './token-store.ts';
 
@@ -42,7 +43,7 @@ export function createAdminApi(parts: {
     if (!parts.tokens) throw new AdminError(409, "the tokens of this mesh are Consul's: make them there (consul acl token create)");
     return parts.tokens;
   };
-  const topology = (): Topology => {
+  const topology = (): MeshTopology => {
     if (!reconciler.topology) throw new AdminError(503, 'the mesh is not loaded yet');
     return reconciler.topology;
   };
@@ -75,25 +76,17 @@ export function createAdminApi(parts: {
       const { datacenter } = topology();
       return { ...status, datacenter, ...(instance ? { redirect: redirectOf(topology(), instance) } : {}) };
     },
-    proxyConfig(id, node) {
+    proxyConfig(id, node, { wanted = false } = {}) {
       const instance = registration(id, node);
-      if (!instance) return undefined;
-      const held = [...reconciler.served()].find((one) => one.instance !== undefined && instanceKey(one.instance) === instanceKey(instance));
-      const resources = reconciler.resourcesOf(instance, held?.traits ?? { ipv6: false });
-      const view = resolveProxyView(topology(), instance);
-      // the leaf is left out: its private key is nobody's business here
-      const secrets = buildSecrets(view, ca.roots(), new Map());
-      const of = (type: EnvoyResource['type']) => resources.filter((resource) => resource.type === type).map(({ body }) => body);
-      return { clusters: of('cluster'), endpoints: of('endpoint'), listeners: of('listener'), routes: of('route'), secrets: secrets.map(({ body }) => body) };
+      const held = [...reconciler.served()].find((one) =>
+        instance ? isRegisteredAs(one, instance) : one.id === id && (node === undefined || one.nodeName === node),
+      );
+      if (held?.snapshot && !wanted) return decodeResources(held.snapshot, held.identity?.leaves.keys() ?? []);
+      const configuration = instance && reconciler.configurationOf(instance, held?.traits ?? { ipv6: false });
+      if (!configuration) return undefined;
+      return { ...decodeResources(configuration.resources, []), secrets: buildValidation(configuration.view, ca.roots()).map(({ body }) => body) };
     },
-    problems() {
-      const mesh = reconciler.topology?.mesh ?? { instances: [], configEntries: new ConfigEntries() };
-      return [
-        ...standing.list(),
-        ...loader.problems,
-        ...[...reconciler.served()].flatMap(({ problems }) => problems.map((problem) => locateProblem(problem, mesh))),
-      ];
-    },
+    problems: () => [...standing.list(), ...loader.problems, ...[...reconciler.served()].flatMap((proxy) => problemsOf(proxy, reconciler.topology))],
     mesh: () => summarise(topology()),
     checkIntention(askedSource, askedDestination) {
       const { serviceNames } = topology().mesh;
@@ -128,19 +121,32 @@ export function createAdminApi(parts: {
     tokens: () => tokens().list().map(tokenStatus),
     createToken(grant) {
       const { token, stored } = tokens().create(grant);
-      const known = reconciler.topology?.callableServices.has(grant.service);
+      const known = reconciler.topology?.isCallable(grant.service);
       return { ...tokenStatus(stored), token, ...(known === false ? { unknown_service: true } : {}) };
     },
     revokeToken: (id) => tokens().revoke(id),
   };
 }
 
-function placeOfIntention({ mesh }: Topology, destination: string): Pick<IntentionVerdict, 'place'> {
+function isRegisteredAs({ instance }: ServedProxy, registration: Instance): boolean {
+  return instance !== undefined && instanceKey(instance) === instanceKey(registration);
+}
+
+/** What is wrong with a proxy's configuration, with places as they are now. What names no object is about the proxy itself. */
+function problemsOf({ id, instance, configuration, failure }: ServedProxy, topology: MeshTopology | undefined): Problem[] {
+  const about = instance && { node: instance.node, id: instance.id };
+  return [...(configuration?.problems ?? []), ...(failure ? [failure] : [])].map((problem) => {
+    const own = { ...(problem.place || !about ? {} : { about }), ...problem, proxies: [id] };
+    return topology ? locateProblem(own, topology.mesh) : own;
+  });
+}
+
+function placeOfIntention({ mesh }: MeshTopology, destination: string): Pick<IntentionVerdict, 'place'> {
   const place = mesh.configEntries.get('service-intentions', destination)?.place;
   return place ? { place } : {};
 }
 
-function redirectOf(topology: Topology, proxy: Instance): RedirectSettings {
+function redirectOf(topology: MeshTopology, proxy: Instance): RedirectSettings {
   const { bindPort, outboundPort, excludeInboundPorts } = resolveRedirectSettings(topology, proxy);
   return { bind_port: bindPort, outbound_port: outboundPort, exclude_inbound_ports: excludeInboundPorts };
 }
@@ -155,7 +161,7 @@ function tokenStatus({ id, service, node, createdAt, expiresAt }: StoredToken): 
   };
 }
 
-function summarise(topology: Topology): MeshSummary {
+function summarise(topology: MeshTopology): MeshSummary {
   return {
     datacenter: topology.mesh.datacenter,
     trust_domain: topology.trustDomain,

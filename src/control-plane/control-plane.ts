@@ -16,7 +16,7 @@ import { openDataDir } from './data-dir.ts';
 import { followClock } from './follow-clock.ts';
 import { createIdentities } from './identities.ts';
 import { MeshLoader } from './mesh-loader.ts';
-import { nameTableOf } from './name-table.ts';
+import { createNameTable } from './name-table.ts';
 import { observeGauges } from './observe-gauges.ts';
 import { openOrigin } from './open-origin.ts';
 import type { OriginChoice } from './origin.ts';
@@ -125,7 +125,7 @@ export async function startControlPlane(options: ControlPlaneOptions): Promise<C
     const dns: DnsServer | undefined = options.dns
       ? await startDnsServer({
           ...options.dns,
-          names: () => nameTableOf(reconciler.topology),
+          names: createNameTable(() => reconciler.topology),
           datacenter: authority.realm?.datacenter ?? DEFAULT_DATACENTER,
           clock,
           metrics,

@@ -4,8 +4,7 @@ import type { Realm } from '../mesh/spiffe-id.ts';
 import type { Logger } from '../runtime/logger.ts';
 import type { Metrics } from '../runtime/metrics.ts';
 import { StateError } from '../runtime/state-error.ts';
-import { buildTopology } from '../topology/build-topology.ts';
-import type { Topology } from '../topology/topology.ts';
+import { buildTopology, type MeshTopology } from '../topology/build-topology.ts';
 import type { LoadResult, MeshSink } from './mesh-source.ts';
 import type { VirtualIps } from './virtual-ips.ts';
 
@@ -16,12 +15,14 @@ export interface MeshLoaderOptions {
   readonly now: () => number;
   readonly logger: Logger;
   readonly metrics: Metrics;
-  readonly serve: (topology: Topology) => void;
+  /** Called with the topology once there is one, and again after each update of it. */
+  readonly serve: (topology: MeshTopology) => void;
 }
 
 /** Turns what a source reads into what is served: the new mesh whole, or not at all; then the old one stays. */
 export class MeshLoader implements MeshSink {
   readonly #options: MeshLoaderOptions;
+  #topology: MeshTopology | undefined;
   #problems: readonly Problem[] = [];
   #stale: string | undefined;
   #served = false;
@@ -57,13 +58,16 @@ export class MeshLoader implements MeshSink {
       if (!(error instanceof StateError)) throw error;
       return this.#keepOld([{ code: 'state-not-writable', severity: 'error', message: error.message, hint: 'free space or mend its permissions' }]);
     }
-    const topology = buildTopology(mesh, { trustDomain: this.#options.realm()?.trustDomain ?? mesh.trustDomain ?? '', virtualIps: addresses });
-    this.#report([...result.problems, ...addressProblems, ...topology.virtualAddressProblems]);
+    const facts = { trustDomain: this.#options.realm()?.trustDomain ?? mesh.trustDomain ?? '', virtualIps: addresses };
+    if (this.#topology) this.#topology.update(mesh, facts);
+    else this.#topology = buildTopology(mesh, facts);
+    const topology = this.#topology;
+    this.#report([...result.problems, ...addressProblems, ...topology.virtualAddressProblems()]);
     this.markFresh();
     this.#served = true;
     this.#options.metrics.meshLoads.inc({ result: 'ok' });
     this.#options.serve(topology);
-    this.#options.logger.info({ services: topology.callableServices.size, instances: mesh.instances.length }, 'the mesh is served');
+    this.#options.logger.info({ services: topology.callableServices.length, instances: mesh.instances.length }, 'the mesh is served');
     return true;
   }
 

@@ -1,34 +1,41 @@
 import type { NamedInstance, NameTable } from '../dns/name-table.ts';
 import { type Instance, reachableAddress } from '../mesh/instance.ts';
-import type { Topology } from '../topology/topology.ts';
+import type { MeshTopology } from '../topology/build-topology.ts';
+import { meshInstancesOf } from '../topology/mesh-instances.ts';
 import { virtualAddressesOf } from '../topology/virtual-addresses.ts';
 
 const nothing: NameTable = { virtualAddresses: () => undefined, instances: () => undefined, proxies: () => undefined };
 
-/** What DNS may answer, from the mesh being served. Made once per topology: DNS asks for it at each query. */
-export function nameTableOf(topology: Topology | undefined): NameTable {
-  return topology ? topology.once('name-table', () => buildNameTable(topology)) : nothing;
+/** What DNS may answer, from the mesh that is served at the moment. Undefined topology: none is yet. */
+export function createNameTable(topologyNow: () => MeshTopology | undefined): () => NameTable {
+  let known: { readonly topology: MeshTopology; readonly table: NameTable } | undefined;
+  return () => {
+    const topology = topologyNow();
+    if (!topology) return nothing;
+    if (known?.topology !== topology) known = { topology, table: nameTableOf(topology) };
+    return known.table;
+  };
 }
 
-function buildNameTable(topology: Topology): NameTable {
-  const byLowerCase = new Map<string, Instance[]>();
-  for (const instance of topology.mesh.instances) {
-    const key = instance.service.toLowerCase();
-    const same = byLowerCase.get(key);
-    if (same) same.push(instance);
-    else byLowerCase.set(key, [instance]);
-  }
-  const services = new Map([...topology.callableServices].map((service) => [service.toLowerCase(), service]));
+function nameTableOf(topology: MeshTopology): NameTable {
+  // Names of services in lower case, as DNS asks. Kept until the list of services changes.
+  const names = topology.store.watch(
+    () => new Map(topology.callableServices.map((service) => [service.toLowerCase(), service])),
+    () => {},
+  );
   return {
     virtualAddresses(name) {
-      const service = services.get(name);
+      const service = names.get().get(name);
       const addresses = service === undefined ? [] : virtualAddressesOf(topology, service);
       return addresses.length > 0 ? addresses : undefined;
     },
-    instances: (name) => byLowerCase.get(name)?.map(namedInstance) ?? (services.has(name) ? [] : undefined),
+    instances(name) {
+      const instances = topology.instancesNamed(name);
+      return instances.length > 0 || names.get().has(name) ? instances.map(namedInstance) : undefined;
+    },
     proxies(name) {
-      const service = services.get(name);
-      return service === undefined ? undefined : topology.meshInstancesOf(service).map(namedInstance);
+      const service = names.get().get(name);
+      return service === undefined ? undefined : meshInstancesOf(topology, service).map(namedInstance);
     },
   };
 }

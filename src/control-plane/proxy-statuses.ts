@@ -2,7 +2,7 @@ import type { ProxyStatus } from '../admin/admin-api.ts';
 import { type StreamJson, streamJson } from '../admin/stream-json.ts';
 import { untriedEnvoy } from '../envoy/tried-versions.ts';
 import type { StreamStatus } from '../server/stream-status.ts';
-import type { Topology } from '../topology/topology.ts';
+import type { MeshTopology } from '../topology/build-topology.ts';
 import type { AdmissionStatus, Refusal } from './admission.ts';
 import type { ServedProxy } from './served-proxy.ts';
 
@@ -11,7 +11,7 @@ import type { ServedProxy } from './served-proxy.ts';
  * whatever others wait for. A stream that does not say its node belongs to a proxy only where the ID is used on one.
  */
 export function proxyStatuses(
-  topology: Topology | undefined,
+  topology: MeshTopology | undefined,
   served: Iterable<Pick<ServedProxy, 'id' | 'nodeName' | 'waitingFor'>>,
   streams: readonly StreamStatus[],
   admissions: readonly AdmissionStatus[],

@@ -1,29 +1,24 @@
 import type { Snapshot } from '../cache/resource.ts';
-import { buildSnapshot, type ResourceCache } from '../cache/resource-cache.ts';
-import { buildResources } from '../envoy/build-resources.ts';
-import type { EnvoyResource, EnvoyTraits } from '../envoy/resource.ts';
+import { type ResourceCache, succeed } from '../cache/resource-cache.ts';
+import type { EnvoyTraits } from '../envoy/resource.ts';
 import type { Instance } from '../mesh/instance.ts';
 import type { Problem } from '../mesh/problem.ts';
 import type { Clock } from '../runtime/clock.ts';
 import { FairQueue } from '../runtime/fair-queue.ts';
 import type { Logger } from '../runtime/logger.ts';
 import type { Metrics } from '../runtime/metrics.ts';
+import type { MeshTopology } from '../topology/build-topology.ts';
 import { type ProxyIdentity, resolveProxyIdentity } from '../topology/proxy-identity.ts';
 import { resolveProxyView } from '../topology/resolve-proxy-view.ts';
 import type { Topology } from '../topology/topology.ts';
-import { trackReads } from '../topology/tracked-topology.ts';
-import { buildSecrets, type KeyedChain } from './build-secrets.ts';
-import { Dependents } from './dependents.ts';
+import { type Configuration, Configurations } from './configurations.ts';
 import { withLingering } from './lingering.ts';
 import { locateProxy } from './locate-proxy.ts';
-import type { Configuration, ServedProxy, SnapshotSubscriber } from './served-proxy.ts';
+import { type SecretSources, Secrets } from './secrets.ts';
+import type { ResolvedProxy, ServedProxy, SnapshotSubscriber } from './served-proxy.ts';
 
 /** The identities of the mesh, as the reconciler needs them. */
-export interface Identities {
-  /** Trusted root certificates, PEM. */
-  roots(): readonly string[];
-  /** The leaf of a service, once `use` has made one. */
-  leaf(service: string): KeyedChain | undefined;
+export interface Identities extends SecretSources {
   /** Keeps a leaf of the service at hand, until `release`. `secretsChanged` is called when it is there and each time it is renewed. */
   use(service: string): void;
   release(service: string): void;
@@ -38,19 +33,23 @@ export interface ReconcilerOptions {
 }
 
 /**
- * The change loop: a new topology or a new secret → the proxies it touches → view → resources → snapshot → their streams, and only
+ * The change loop: a changed topology or secret → the proxies it touches → view → resources → snapshot → their streams, and only
  * when the snapshot differs. A proxy whose snapshot cannot be built keeps its last good one; its neighbours go on.
  */
 export class Reconciler {
   readonly #options: ReconcilerOptions;
   readonly #served = new Map<string, ServedProxy>();
-  readonly #dependents = new Dependents<ServedProxy>();
+  readonly #usersOf = new Map<string, Set<ServedProxy>>();
+  readonly #configurations: Configurations;
+  readonly #secrets: Secrets;
   readonly #queue: FairQueue<ServedProxy>;
-  #topology: Topology | undefined;
+  #topology: MeshTopology | undefined;
   #changedAt: number | undefined;
 
   constructor(options: ReconcilerOptions) {
     this.#options = options;
+    this.#configurations = new Configurations(options.cache);
+    this.#secrets = new Secrets(options.identities, options.cache);
     this.#queue = new FairQueue({
       work: (proxy) => this.#refresh(proxy),
       drained: () => {
@@ -60,7 +59,7 @@ export class Reconciler {
     });
   }
 
-  get topology(): Topology | undefined {
+  get topology(): MeshTopology | undefined {
     return this.#topology;
   }
 
@@ -74,22 +73,23 @@ export class Reconciler {
     return this.#served.values();
   }
 
-  setTopology(topology: Topology): void {
-    // who came before the first topology rests on no answer of one
-    const touched = this.#topology ? this.#dependents.takeTouchedBy(topology) : [...this.#served.values()];
-    this.#topology = topology;
-    this.#changedAt ??= performance.now();
-    for (const proxy of touched) {
-      proxy.configuration = undefined;
-      this.#queue.add(proxy);
+  /** Called once there is a topology, and after each update of it. Which proxies an update touches their watches tell. */
+  setTopology(topology: MeshTopology): void {
+    if (this.#topology !== topology) {
+      this.#topology = topology;
+      for (const proxy of this.#served.values()) {
+        proxy.watch?.close();
+        proxy.watch = undefined;
+        this.#queue.add(proxy);
+      }
     }
+    if (!this.idle) this.#changedAt ??= performance.now();
   }
 
   /** The leaf of `service` changed; without an argument, the roots did. */
   secretsChanged(service?: string): void {
-    for (const proxy of this.#served.values()) {
-      if (service === undefined || servicesOf(proxy.identity).has(service)) this.#queue.add(proxy);
-    }
+    const touched = service === undefined ? this.#served.values() : (this.#usersOf.get(service) ?? []);
+    for (const proxy of touched) this.#queue.add(proxy);
   }
 
   /**
@@ -100,20 +100,7 @@ export class Reconciler {
     const key = JSON.stringify([identity.id, identity.nodeName, identity.traits]);
     let proxy = this.#served.get(key);
     if (!proxy) {
-      proxy = {
-        id: identity.id,
-        nodeName: identity.nodeName,
-        traits: identity.traits,
-        subscribers: new Set(),
-        instance: undefined,
-        identity: undefined,
-        waitingFor: 'its configuration is being worked out',
-        problems: [],
-        configuration: undefined,
-        snapshot: undefined,
-        leaving: new Map(),
-        cancelLeaving: () => {},
-      };
+      proxy = newlyServed(identity);
       this.#served.set(key, proxy);
       this.#queue.add(proxy);
     }
@@ -125,30 +112,39 @@ export class Reconciler {
       this.#served.delete(key);
       this.#queue.remove(served);
       served.cancelLeaving();
-      this.#dependents.delete(served);
-      for (const service of servicesOf(served.identity)) this.#options.identities.release(service);
+      served.watch?.close();
+      this.#useIdentity(served, undefined);
     };
     return { proxy: served, detach };
   }
 
-  /** The resources a registered proxy would get, secrets left out: for operators, connected or not. */
-  resourcesOf(instance: Instance, traits: EnvoyTraits): readonly EnvoyResource[] {
-    return this.#topology ? buildResources(resolveProxyView(this.#topology, instance), traits).resources : [];
+  /** What a registered proxy would get, secrets left out: for operators, connected or not. */
+  configurationOf(instance: Instance, traits: EnvoyTraits): Configuration | undefined {
+    return this.#topology && this.#configurations.of(resolveProxyView(this.#topology, instance), traits);
   }
 
   #refresh(proxy: ServedProxy): void {
     const { logger, metrics } = this.#options;
     try {
-      proxy.configuration ??= this.#configure(proxy);
-      if (!proxy.configuration) return; // what it was given stays: a registration that vanished is no order to take the proxy down
-      const snapshot = this.#withLingering(proxy, this.#withSecrets(proxy, proxy.configuration));
+      const resolved = this.#resolve(proxy);
+      proxy.waitingFor = resolved.reason;
+      if (resolved.instance) {
+        proxy.instance = resolved.instance;
+        this.#useIdentity(proxy, resolved.identity);
+        proxy.configuration = this.#configurations.of(resolved.view, proxy.traits);
+        proxy.failure = undefined;
+      }
+      // what it was given stays: a registration that vanished is no order to take the proxy down
+      if (!proxy.configuration || !proxy.identity) return;
+      const secret = this.#secrets.of(proxy.configuration.view, proxy.identity);
+      const snapshot = this.#withLingering(proxy, succeed(proxy.snapshot, { ...proxy.configuration.resources, secret }));
       metrics.snapshotsBuilt.inc();
       if (snapshot === proxy.snapshot) return;
       proxy.snapshot = snapshot;
       metrics.snapshotsChanged.inc();
       for (const subscriber of proxy.subscribers) subscriber.update(snapshot);
     } catch (error) {
-      proxy.problems = [internalProblem(proxy, error)];
+      proxy.failure = internalProblem(proxy, error);
       logger.error(
         { proxy: proxy.id, error: error instanceof Error ? error.stack : String(error) },
         'a snapshot could not be built; the proxy keeps its last one',
@@ -156,36 +152,14 @@ export class Reconciler {
     }
   }
 
-  /** Everything but the secrets. Notes what it rests on, also when it fails, so that it is tried again when that changes. */
-  #configure(proxy: ServedProxy): Configuration | undefined {
-    if (!this.#topology) {
-      proxy.waitingFor = locateProxy(undefined, proxy).reason;
-      return undefined;
-    }
-    const { topology, reads } = trackReads(this.#topology);
-    try {
-      const found = locateProxy(topology, proxy);
-      proxy.waitingFor = found.reason;
-      if (!found.instance) return undefined;
-      this.#useIdentity(proxy, found.instance, resolveProxyIdentity(found.instance, topology));
-      const view = resolveProxyView(topology, found.instance);
-      const { resources, problems } = buildResources(view, proxy.traits);
-      proxy.problems = problems;
-      return { view, resources: resources.map((resource) => this.#intern(resource)) };
-    } finally {
-      this.#dependents.set(proxy, reads);
-    }
-  }
-
-  #withSecrets({ identity, snapshot }: ServedProxy, { view, resources }: Configuration): Snapshot {
-    const { identities } = this.#options;
-    const leaves = new Map<string, KeyedChain>();
-    for (const [name, service] of identity?.leaves ?? []) {
-      const leaf = identities.leaf(service);
-      if (leaf) leaves.set(name, leaf);
-    }
-    const secrets = buildSecrets(view, identities.roots(), leaves);
-    return buildSnapshot([...resources, ...secrets.map((secret) => this.#intern(secret))], snapshot);
+  #resolve(proxy: ServedProxy): ResolvedProxy {
+    const topology = this.#topology;
+    if (!topology) return { reason: locateProxy(undefined, proxy).reason ?? '' };
+    proxy.watch ??= topology.store.watch(
+      () => resolveProxy(topology, proxy),
+      () => this.#queue.add(proxy),
+    );
+    return proxy.watch.get();
   }
 
   /** Comes back to the proxy when the next of its unwanted clusters is to go. */
@@ -198,18 +172,48 @@ export class Reconciler {
     return snapshot;
   }
 
-  #intern({ type, name, body }: EnvoyResource) {
-    return [type, this.#options.cache.intern(type, name, body)] as const;
-  }
-
-  #useIdentity(proxy: ServedProxy, instance: Instance, identity: ProxyIdentity | undefined): void {
+  #useIdentity(proxy: ServedProxy, identity: ProxyIdentity | undefined): void {
     const before = servicesOf(proxy.identity);
     const now = servicesOf(identity);
-    proxy.instance = instance;
     proxy.identity = identity;
-    for (const service of now) if (!before.has(service)) this.#options.identities.use(service);
-    for (const service of before) if (!now.has(service)) this.#options.identities.release(service);
+    for (const service of now) {
+      if (before.has(service)) continue;
+      this.#usersOf.set(service, (this.#usersOf.get(service) ?? new Set()).add(proxy));
+      this.#options.identities.use(service);
+    }
+    for (const service of before) {
+      if (now.has(service)) continue;
+      const users = this.#usersOf.get(service);
+      users?.delete(proxy);
+      if (users?.size === 0) this.#usersOf.delete(service);
+      this.#options.identities.release(service);
+    }
   }
+}
+
+function newlyServed({ id, nodeName, traits }: { id: string; nodeName?: string; traits: EnvoyTraits }): ServedProxy {
+  return {
+    id,
+    nodeName,
+    traits,
+    subscribers: new Set(),
+    watch: undefined,
+    instance: undefined,
+    identity: undefined,
+    waitingFor: 'its configuration is being worked out',
+    failure: undefined,
+    configuration: undefined,
+    snapshot: undefined,
+    leaving: new Map(),
+    cancelLeaving: () => {},
+  };
+}
+
+function resolveProxy(topology: Topology, proxy: { readonly id: string; readonly nodeName: string | undefined }): ResolvedProxy {
+  const { instance, reason } = locateProxy(topology, proxy);
+  if (!instance) return { reason };
+  const identity = resolveProxyIdentity(instance, topology);
+  return identity ? { instance, identity, view: resolveProxyView(topology, instance) } : { reason: `${proxy.id} has no identity` };
 }
 
 /** The services whose leaves a proxy holds. */

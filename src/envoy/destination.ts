@@ -2,9 +2,9 @@ import type { Realm } from '../mesh/spiffe-id.ts';
 import type { envoy_config_route_v3_RouteConfiguration as RouteConfiguration } from '../proto/generated/types.ts';
 import { destinationClusterName } from '../topology/names.ts';
 import { isHttp } from '../topology/proxy-settings.ts';
-import type { DestinationView, ProxyView } from '../topology/proxy-view.ts';
+import type { DestinationView } from '../topology/proxy-view.ts';
 import { buildEndpointAssignment } from './endpoint-assignment.ts';
-import type { EnvoyResource } from './resource.ts';
+import type { BuildContext, EnvoyResource } from './resource.ts';
 import { buildUpstreamCluster } from './upstream-cluster.ts';
 
 /** Consul's name for what is shared by all HTTP destinations on one port. */
@@ -13,9 +13,9 @@ export function httpDestinationRouteName(realm: Realm, port: number): string {
 }
 
 /** Through the terminating gateways to each address; the SNI tells the gateway which one. */
-export function buildDestinationClusters(view: ProxyView, { service, addresses, spiffeId, endpoints }: DestinationView): EnvoyResource[] {
+export function buildDestinationClusters(context: BuildContext, { service, addresses, spiffeId, endpoints }: DestinationView): EnvoyResource[] {
   return addresses.flatMap((address): EnvoyResource[] => {
-    const name = destinationClusterName(service, address, view);
+    const name = destinationClusterName(service, address, context);
     const cluster = buildUpstreamCluster({
       name,
       sni: name,
@@ -24,7 +24,7 @@ export function buildDestinationClusters(view: ProxyView, { service, addresses, 
       // In Consul destinations are spoken to in HTTP/1.1 whatever their protocol.
       protocol: 'http',
       settings: {},
-      tls: view.mesh.outgoingTls,
+      tls: context.mesh.outgoingTls,
     });
     return [
       { type: 'cluster', name, body: cluster },
@@ -34,16 +34,16 @@ export function buildDestinationClusters(view: ProxyView, { service, addresses, 
 }
 
 /** Per port, which host leads to which destination. */
-export function buildDestinationRoutes(view: ProxyView, destinations: readonly DestinationView[]): EnvoyResource<RouteConfiguration>[] {
+export function buildDestinationRoutes(context: BuildContext, destinations: readonly DestinationView[]): EnvoyResource<RouteConfiguration>[] {
   const http = destinations.filter(({ protocol }) => isHttp(protocol));
   const ports = [...new Set(http.map(({ port }) => port))].sort((a, b) => a - b);
   return ports.map((port) => {
-    const name = httpDestinationRouteName(view, port);
+    const name = httpDestinationRouteName(context, port);
     const hosts = new Map(
       http.filter((destination) => destination.port === port).flatMap(({ service, addresses }) => addresses.map((host) => [host, service] as const)),
     );
     const virtual_hosts = [...hosts].map(([host, service]) => {
-      const cluster = destinationClusterName(service, host, view);
+      const cluster = destinationClusterName(service, host, context);
       return { name: cluster, domains: [host], routes: [{ match: { prefix: '/' }, route: { cluster } }] };
     });
     return { type: 'route', name, body: { name, virtual_hosts } };

@@ -8,10 +8,11 @@ import type {
 } from '../proto/generated/types.ts';
 import { type Authorization, looksAtPaths } from '../topology/authorization.ts';
 import { isHttp } from '../topology/proxy-settings.ts';
-import type { ProxyView } from '../topology/proxy-view.ts';
+import type { InboundView } from '../topology/proxy-view.ts';
 import type { Tracing } from './http-connection-manager.ts';
 import { authorizationFilters, requestNormalization } from './public-listener.ts';
 import { buildNetworkRbac } from './rbac.ts';
+import type { BuildContext } from './resource.ts';
 import { buildDownstreamTls } from './tls-context.ts';
 import { parseUserJson } from './user-json.ts';
 
@@ -43,22 +44,22 @@ function read<Message extends object>(text: string | undefined, type: string, wh
  * A user's public listener with what no user may leave out: mTLS and authorization on every chain, the default chain included.
  * Requests are authorized where the chain speaks HTTP, else connections are, and whatever only a request could show is denied.
  */
-export function securePublicListener(view: ProxyView, listener: Listener): Listener {
+export function securePublicListener(context: BuildContext, inbound: InboundView, listener: Listener): Listener {
   const { filter_chains: chains, default_filter_chain: defaultChain } = listener;
   return {
     ...listener,
-    ...(chains && { filter_chains: chains.map((chain) => secureChain(view, chain)) }),
-    ...(defaultChain && { default_filter_chain: secureChain(view, defaultChain) }),
+    ...(chains && { filter_chains: chains.map((chain) => secureChain(context, inbound, chain)) }),
+    ...(defaultChain && { default_filter_chain: secureChain(context, inbound, defaultChain) }),
   };
 }
 
-function secureChain(view: ProxyView, chain: FilterChain): FilterChain {
+function secureChain(context: BuildContext, inbound: InboundView, chain: FilterChain): FilterChain {
   const filters = chain.filters ?? [];
-  const managed = isHttp(view.inbound.protocol) && filters.some(isHttpConnectionManager);
+  const managed = isHttp(inbound.protocol) && filters.some(isHttpConnectionManager);
   const secured = managed
-    ? filters.map((filter) => (isHttpConnectionManager(filter) ? withAuthorization(view, filter) : filter))
-    : [buildNetworkRbac(connectionsOnly(view.inbound.authorization), view.trustDomain), ...filters];
-  return { ...chain, filters: secured, transport_socket: buildDownstreamTls(view.inbound.protocol, view.mesh.incomingTls, !managed) };
+    ? filters.map((filter) => (isHttpConnectionManager(filter) ? withAuthorization(context, inbound, filter) : filter))
+    : [buildNetworkRbac(connectionsOnly(inbound.authorization), context.trustDomain), ...filters];
+  return { ...chain, filters: secured, transport_socket: buildDownstreamTls(inbound.protocol, context.mesh.incomingTls, !managed) };
 }
 
 const HTTP_CONNECTION_MANAGER = 'envoy.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager';
@@ -67,12 +68,13 @@ function isHttpConnectionManager({ typed_config: config }: Filter): boolean {
   return config?.['@type'] === `type.googleapis.com/${HTTP_CONNECTION_MANAGER}`;
 }
 
-function withAuthorization(view: ProxyView, filter: Filter): Filter {
+function withAuthorization(context: BuildContext, inbound: InboundView, filter: Filter): Filter {
   const manager = filter.typed_config as (HttpConnectionManager & NonNullable<Filter['typed_config']>) | undefined;
   if (!manager) return filter;
   // Rules that look at paths hold for one form of each path only.
-  const normalization = looksAtPaths(view.inbound.authorization) ? requestNormalization(view) : {};
-  return { ...filter, typed_config: { ...manager, ...normalization, http_filters: [...authorizationFilters(view), ...(manager.http_filters ?? [])] } };
+  const normalization = looksAtPaths(inbound.authorization) ? requestNormalization(context, inbound) : {};
+  const http_filters = [...authorizationFilters(context, inbound), ...(manager.http_filters ?? [])];
+  return { ...filter, typed_config: { ...manager, ...normalization, http_filters } };
 }
 
 /** What can be decided of a connection alone. */

@@ -1,20 +1,20 @@
 import type { envoy_config_listener_v3_FilterChainMatch as FilterChainMatch, envoy_config_listener_v3_Listener as Listener } from '../proto/generated/types.ts';
 import type { ExposedPath } from '../topology/exposed-paths.ts';
-import type { ProxyView } from '../topology/proxy-view.ts';
+import type { InboundView } from '../topology/proxy-view.ts';
 import { buildListenerAccessLog } from './access-log.ts';
 import { singleAddressRange, socketAddress } from './address.ts';
 import { buildHttpConnectionManager } from './http-connection-manager.ts';
 import { exposedClusterName, exposedFilterName, exposedListenerName, LOCAL_APP } from './names.ts';
-import type { EnvoyTraits } from './resource.ts';
+import type { BuildContext } from './resource.ts';
 
 /** One path of the application without mTLS: for health checks and metrics, on a port of its own. */
-export function buildExposedListener(view: ProxyView, exposed: ExposedPath, traits: EnvoyTraits): Listener {
+export function buildExposedListener({ accessLogs, traits }: BuildContext, inbound: InboundView, exposed: ExposedPath): Listener {
   const { path, protocol, listenerPort } = exposed;
-  const { bindAddress } = view.inbound;
+  const { bindAddress } = inbound;
   const name = exposedFilterName(path, listenerPort);
   const inline = {
     name,
-    virtual_hosts: [{ name, domains: ['*'], routes: [{ match: { path }, route: { cluster: exposedCluster(view, exposed) } }] }],
+    virtual_hosts: [{ name, domains: ['*'], routes: [{ match: { path }, route: { cluster: exposedCluster(inbound, exposed) } }] }],
   };
   return {
     name: exposedListenerName(path, bindAddress, listenerPort),
@@ -24,16 +24,16 @@ export function buildExposedListener(view: ProxyView, exposed: ExposedPath, trai
     filter_chains: [
       {
         ...audienceMatch(exposed),
-        filters: [buildHttpConnectionManager({ protocol, statPrefix: name, routes: { inline }, accessLogs: view.accessLogs })],
+        filters: [buildHttpConnectionManager({ protocol, statPrefix: name, routes: { inline }, accessLogs })],
       },
     ],
-    ...buildListenerAccessLog(view.accessLogs),
+    ...buildListenerAccessLog(accessLogs),
   };
 }
 
 /** The application's main port already has a cluster. */
-export function exposedCluster({ inbound }: ProxyView, { localPort }: ExposedPath): string {
-  return localPort === inbound.localApp.port ? LOCAL_APP : exposedClusterName(localPort);
+export function exposedCluster({ localApp }: InboundView, { localPort }: ExposedPath): string {
+  return localPort === localApp.port ? LOCAL_APP : exposedClusterName(localPort);
 }
 
 /** Checks are for the agent, which asks from its own address or over loopback. */

@@ -9,14 +9,14 @@ import type {
 import { typed } from '../proto/typed.ts';
 import { chainStatName, destinationClusterName } from '../topology/names.ts';
 import { isHttp } from '../topology/proxy-settings.ts';
-import type { DestinationView, DirectDial, ProxyView, TransparentView } from '../topology/proxy-view.ts';
+import type { DestinationView, DirectDial, TransparentView, UpstreamView } from '../topology/proxy-view.ts';
 import { buildListenerAccessLog } from './access-log.ts';
 import { singleAddressRange, socketAddress } from './address.ts';
 import { httpDestinationRouteName } from './destination.ts';
 import { keepDistinctChains } from './filter-chains.ts';
-import { buildHttpConnectionManager, type Tracing } from './http-connection-manager.ts';
+import { buildHttpConnectionManager } from './http-connection-manager.ts';
 import { DENIED, listenerName, ORIGINAL_DESTINATION, OUTBOUND_LISTENER, passthroughClusterName, statPrefix, UPSTREAM_STAT_PREFIX } from './names.ts';
-import type { EnvoyTraits } from './resource.ts';
+import type { BuildContext } from './resource.ts';
 import { buildTcpProxy } from './tcp-proxy.ts';
 import { buildUpstreamFilterChain } from './upstream-filter-chain.ts';
 
@@ -28,28 +28,27 @@ import { buildUpstreamFilterChain } from './upstream-filter-chain.ts';
  * Undefined where it would hold nothing: then nobody listens, and a captured connection is refused by the kernel.
  */
 export function buildOutboundListener(
-  view: ProxyView,
+  context: BuildContext,
+  upstreams: readonly UpstreamView[],
   transparent: TransparentView,
-  traits: EnvoyTraits,
-  tracing: Tracing | undefined,
 ): { listener: Listener | undefined; problems: readonly Problem[] } {
-  const byAddress = [...upstreamChains(view, tracing), ...directDialChains(view, transparent)];
-  const byPort = destinationChains(view, transparent, tracing);
+  const byAddress = [...upstreamChains(context, upstreams), ...directDialChains(context, transparent)];
+  const byPort = destinationChains(context, transparent);
   if (byAddress.length + byPort.length === 0 && !transparent.passOthersOn) return { listener: undefined, problems: [] };
   const name = listenerName(OUTBOUND_LISTENER, LOOPBACK, transparent.outboundPort);
-  const denied = deniedChain(view, transparent);
+  const denied = deniedChain(context, transparent);
   const again = repeatForPortsOf(byPort, [...byAddress, denied]);
   const { chains, problems } = keepDistinctChains([...byAddress, ...byPort, denied, ...again], name);
   const listener: Listener = {
     name,
     address: socketAddress(LOOPBACK, transparent.outboundPort),
     // Redirected IPv6 connections arrive at ::1.
-    ...(traits.ipv6 && { additional_addresses: [{ address: socketAddress('::1', transparent.outboundPort) }] }),
+    ...(context.traits.ipv6 && { additional_addresses: [{ address: socketAddress('::1', transparent.outboundPort) }] }),
     traffic_direction: 'OUTBOUND',
     listener_filters: [ORIGINAL_DST, ...inspectors(transparent)],
     filter_chains: chains,
-    ...(transparent.passOthersOn && { default_filter_chain: passOnChain(view) }),
-    ...buildListenerAccessLog(view.accessLogs),
+    ...(transparent.passOthersOn && { default_filter_chain: passOnChain(context) }),
+    ...buildListenerAccessLog(context.accessLogs),
   };
   return { listener, problems };
 }
@@ -69,14 +68,14 @@ export const ORIGINAL_DST: ListenerFilter = {
 };
 
 /** One chain per upstream, for all its virtual addresses and any port: a virtual address means the service, whatever the port. */
-function upstreamChains(view: ProxyView, tracing: Tracing | undefined): FilterChain[] {
-  return view.upstreams
+function upstreamChains(context: BuildContext, upstreams: readonly UpstreamView[]): FilterChain[] {
+  return upstreams
     .filter(({ virtualAddresses }) => virtualAddresses.length > 0)
-    .map((upstream) => ({ filter_chain_match: matchAddresses(upstream.virtualAddresses), ...buildUpstreamFilterChain(view, upstream, tracing) }));
+    .map((upstream) => ({ filter_chain_match: matchAddresses(upstream.virtualAddresses), ...buildUpstreamFilterChain(context, upstream) }));
 }
 
 /** Always tcp, even where the service speaks HTTP: the application chose the instance, so there is nothing to route. */
-function directDialChains(view: ProxyView, { directDials }: TransparentView): FilterChain[] {
+function directDialChains({ datacenter, accessLogs }: BuildContext, { directDials }: TransparentView): FilterChain[] {
   const captured = directDials.map((dial: DirectDial) => ({ ...dial, addresses: dial.addresses.filter((address) => !OWN_ADDRESSES.includes(address)) }));
   const dialed = captured.filter(({ addresses }) => addresses.length > 0);
   return dialed.map((dial) => ({
@@ -84,8 +83,8 @@ function directDialChains(view: ProxyView, { directDials }: TransparentView): Fi
     filters: [
       buildTcpProxy({
         cluster: passthroughClusterName(dial.sni),
-        statPrefix: statPrefix(UPSTREAM_STAT_PREFIX, chainStatName(dial.service, view.datacenter)),
-        accessLogs: view.accessLogs,
+        statPrefix: statPrefix(UPSTREAM_STAT_PREFIX, chainStatName(dial.service, datacenter)),
+        accessLogs,
         idleTimeout: NEVER,
       }),
     ],
@@ -93,32 +92,32 @@ function directDialChains(view: ProxyView, { directDials }: TransparentView): Fi
 }
 
 /** Addresses outside the mesh: tcp by address or server name; for HTTP one chain per port, whose routes go by host. */
-function destinationChains(view: ProxyView, { destinations }: TransparentView, tracing: Tracing | undefined): FilterChain[] {
+function destinationChains(context: BuildContext, { destinations }: TransparentView): FilterChain[] {
   const http = destinations.filter(({ protocol }) => isHttp(protocol));
   const ports = new Map(http.map((destination) => [destination.port, destination]));
   return [
-    ...destinations.filter(({ protocol }) => !isHttp(protocol)).flatMap((destination) => tcpDestinationChains(view, destination)),
+    ...destinations.filter(({ protocol }) => !isHttp(protocol)).flatMap((destination) => tcpDestinationChains(context, destination)),
     ...[...ports].map(([port, { protocol }]) => {
-      const routeName = httpDestinationRouteName(view, port);
+      const routeName = httpDestinationRouteName(context, port);
       const filter = buildHttpConnectionManager({
         protocol,
         statPrefix: statPrefix(UPSTREAM_STAT_PREFIX, routeName),
         routes: { rds: routeName },
-        tracing,
-        accessLogs: view.accessLogs,
+        tracing: context.tracing,
+        accessLogs: context.accessLogs,
       });
       return { filter_chain_match: { destination_port: port }, filters: [filter] };
     }),
   ];
 }
 
-function tcpDestinationChains(view: ProxyView, { service, addresses, port }: DestinationView): FilterChain[] {
+function tcpDestinationChains(context: BuildContext, { service, addresses, port }: DestinationView): FilterChain[] {
   return addresses.map((address) => {
-    const cluster = destinationClusterName(service, address, view);
+    const cluster = destinationClusterName(service, address, context);
     const match = isIP(address) !== 0 ? { prefix_ranges: [singleAddressRange(address)] } : { server_names: [address] };
     return {
       filter_chain_match: { ...match, destination_port: port },
-      filters: [buildTcpProxy({ cluster, statPrefix: statPrefix(UPSTREAM_STAT_PREFIX, cluster), accessLogs: view.accessLogs })],
+      filters: [buildTcpProxy({ cluster, statPrefix: statPrefix(UPSTREAM_STAT_PREFIX, cluster), accessLogs: context.accessLogs })],
     };
   });
 }
@@ -159,19 +158,19 @@ const HTTP_INSPECTOR: ListenerFilter = {
  * Closes at once what the proxy may not reach, and whoever dials this listener itself. More specific chains win over it. It must not match a port alone: that would take the port
  * away from all chains that name none.
  */
-function deniedChain(view: ProxyView, { deniedRanges }: TransparentView): FilterChain {
+function deniedChain({ accessLogs }: BuildContext, { deniedRanges }: TransparentView): FilterChain {
   const own = OWN_ADDRESSES.map(singleAddressRange);
   const elsewhere = deniedRanges.filter(({ address }) => !OWN_ADDRESSES.includes(address));
   return {
     name: DENIED,
     filter_chain_match: { prefix_ranges: [...elsewhere.map(({ address, prefixLength }) => ({ address_prefix: address, prefix_len: prefixLength })), ...own] },
-    filters: [buildTcpProxy({ cluster: DENIED, statPrefix: DENIED, accessLogs: view.accessLogs })],
+    filters: [buildTcpProxy({ cluster: DENIED, statPrefix: DENIED, accessLogs })],
   };
 }
 
-function passOnChain(view: ProxyView): FilterChain {
+function passOnChain({ accessLogs }: BuildContext): FilterChain {
   const prefix = statPrefix(UPSTREAM_STAT_PREFIX, ORIGINAL_DESTINATION);
-  return { filters: [buildTcpProxy({ cluster: ORIGINAL_DESTINATION, statPrefix: prefix, accessLogs: view.accessLogs, idleTimeout: NEVER })] };
+  return { filters: [buildTcpProxy({ cluster: ORIGINAL_DESTINATION, statPrefix: prefix, accessLogs, idleTimeout: NEVER })] };
 }
 
 /** The application's own connection, to its own destination: how long it may be silent is not the proxy's affair. */

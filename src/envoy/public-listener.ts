@@ -8,59 +8,56 @@ import type {
 import { typed } from '../proto/typed.ts';
 import { looksAtPaths } from '../topology/authorization.ts';
 import { isHttp } from '../topology/proxy-settings.ts';
-import type { ProxyView } from '../topology/proxy-view.ts';
+import type { ProxyTuning } from '../topology/proxy-tuning.ts';
+import type { InboundView, ProxyContext } from '../topology/proxy-view.ts';
 import { buildListenerAccessLog } from './access-log.ts';
 import { socketAddress } from './address.ts';
 import { envoyDuration } from './duration.ts';
 import { buildCallerMetadata, FORGED_SPELLINGS, FORWARD_VERIFIED_CALLER } from './forwarded-client-cert.ts';
-import { buildHttpConnectionManager, buildSingleRoute, type Tracing } from './http-connection-manager.ts';
+import { buildHttpConnectionManager, buildSingleRoute } from './http-connection-manager.ts';
 import { buildJwtAuthn } from './jwt-authn.ts';
 import { LOCAL_APP, listenerName, PUBLIC_LISTENER, statPrefix } from './names.ts';
 import { ORIGINAL_DST } from './outbound-listener.ts';
-import { numberIn } from './proxy-config.ts';
 import { buildHttpRbac, buildNetworkRbac } from './rbac.ts';
-import type { EnvoyTraits } from './resource.ts';
+import type { BuildContext } from './resource.ts';
 import { buildTcpProxy } from './tcp-proxy.ts';
 import { buildDownstreamTls } from './tls-context.ts';
 import { buildConnectionBalance } from './upstream-listener.ts';
 
 /** Receives every connection from the mesh for the application: mTLS, then who may, then the application. */
-export function buildPublicListener(view: ProxyView, traits: EnvoyTraits, tracing: Tracing | undefined): Listener {
-  const { bindAddress, bindPort, permissivePort } = view.inbound;
+export function buildPublicListener(context: BuildContext, inbound: InboundView): Listener {
+  const { bindAddress, bindPort, permissivePort, tuning } = inbound;
   return {
     name: listenerName(PUBLIC_LISTENER, bindAddress, bindPort),
     address: socketAddress(bindAddress, bindPort),
-    ...(traits.ipv6 && bindAddress === '0.0.0.0' && { additional_addresses: [{ address: socketAddress('::', bindPort) }] }),
+    ...(context.traits.ipv6 && bindAddress === '0.0.0.0' && { additional_addresses: [{ address: socketAddress('::', bindPort) }] }),
     traffic_direction: 'INBOUND',
-    filter_chains: [meshChain(view, tracing), ...(permissivePort ? [permissiveChain(view, permissivePort)] : [])],
+    filter_chains: [meshChain(context, inbound), ...(permissivePort ? [permissiveChain(context, permissivePort)] : [])],
     ...(permissivePort && { listener_filters: [ORIGINAL_DST] }),
-    ...buildConnectionBalance(view.config.balance_inbound_connections),
-    ...buildListenerAccessLog(view.accessLogs),
+    ...buildConnectionBalance(tuning.balanceInboundConnections),
+    ...buildListenerAccessLog(context.accessLogs),
   };
 }
 
-function meshChain(view: ProxyView, tracing: Tracing | undefined): FilterChain {
-  const { inbound, mesh } = view;
+function meshChain(context: BuildContext, inbound: InboundView): FilterChain {
   return {
-    filters: isHttp(inbound.protocol) ? httpFilters(view, tracing) : tcpFilters(view),
-    transport_socket: buildDownstreamTls(inbound.protocol, mesh.incomingTls),
+    filters: isHttp(inbound.protocol) ? httpFilters(context, inbound) : tcpFilters(context, inbound),
+    transport_socket: buildDownstreamTls(inbound.protocol, context.mesh.incomingTls),
   };
 }
 
-function tcpFilters(view: ProxyView): Filter[] {
+function tcpFilters({ trustDomain, accessLogs }: BuildContext, { authorization, tuning }: InboundView): Filter[] {
   return [
-    buildNetworkRbac(view.inbound.authorization, view.trustDomain),
-    ...connectionLimit(view),
-    buildTcpProxy({ cluster: LOCAL_APP, statPrefix: PUBLIC_LISTENER, accessLogs: view.accessLogs }),
+    buildNetworkRbac(authorization, trustDomain),
+    ...connectionLimit(tuning),
+    buildTcpProxy({ cluster: LOCAL_APP, statPrefix: PUBLIC_LISTENER, accessLogs }),
   ];
 }
 
-function httpFilters(view: ProxyView, tracing: Tracing | undefined): Filter[] {
-  const { protocol } = view.inbound;
-  const forward = forwardsCaller(view);
-  const requestTimeoutMs = numberIn(view.config, 'local_request_timeout_ms');
-  const idleTimeoutMs = numberIn(view.config, 'local_idle_timeout_ms');
-  const maxHeadersKb = numberIn(view.config, 'max_request_headers_kb');
+function httpFilters(context: BuildContext, inbound: InboundView): Filter[] {
+  const { protocol, tuning } = inbound;
+  const forward = forwardsCaller(context, inbound);
+  const { localRequestTimeoutMs: requestTimeoutMs, localIdleTimeoutMs: idleTimeoutMs, maxRequestHeadersKb: maxHeadersKb } = tuning;
   const routes = buildSingleRoute(
     { routeConfig: PUBLIC_LISTENER, virtualHost: PUBLIC_LISTENER },
     {
@@ -73,32 +70,36 @@ function httpFilters(view: ProxyView, tracing: Tracing | undefined): Filter[] {
     protocol,
     statPrefix: PUBLIC_LISTENER,
     routes: { inline: { ...routes, request_headers_to_remove: FORGED_SPELLINGS } },
-    filters: [...authorizationFilters(view), ...(forward ? [buildCallerMetadata()] : [])],
-    tracing,
-    accessLogs: view.accessLogs,
-    settings: { ...(forward && FORWARD_VERIFIED_CALLER), ...requestNormalization(view), ...(maxHeadersKb && { max_request_headers_kb: maxHeadersKb }) },
+    filters: [...authorizationFilters(context, inbound), ...(forward ? [buildCallerMetadata()] : [])],
+    tracing: context.tracing,
+    accessLogs: context.accessLogs,
+    settings: {
+      ...(forward && FORWARD_VERIFIED_CALLER),
+      ...requestNormalization(context, inbound),
+      ...(maxHeadersKb && { max_request_headers_kb: maxHeadersKb }),
+    },
   });
-  return [...connectionLimit(view), manager];
+  return [...connectionLimit(tuning), manager];
 }
 
 /** Tokens are read before RBAC looks at what they say. */
-export function authorizationFilters({ inbound, trustDomain }: ProxyView): HttpFilter[] {
-  const tokens = buildJwtAuthn(inbound.authorization);
-  return [...(tokens ? [tokens] : []), buildHttpRbac(inbound.authorization, trustDomain)];
+export function authorizationFilters({ trustDomain }: ProxyContext, { authorization }: InboundView): HttpFilter[] {
+  const tokens = buildJwtAuthn(authorization);
+  return [...(tokens ? [tokens] : []), buildHttpRbac(authorization, trustDomain)];
 }
 
 /** Consul tells gRPC applications nothing about their caller, nor anybody where the mesh entry says so. */
-function forwardsCaller({ inbound, mesh }: ProxyView): boolean {
-  return inbound.protocol !== 'grpc' && !mesh.sanitizeForwardedClientCert;
+function forwardsCaller({ mesh }: BuildContext, { protocol }: InboundView): boolean {
+  return protocol !== 'grpc' && !mesh.sanitizeForwardedClientCert;
 }
 
 /**
  * Requests in one form before intentions look at their paths; otherwise `/a/../secret` would not be `/secret`. Where path rules decide, that
  * includes `//secret` and `/a%2f..%2fsecret`, unless the mesh entry says otherwise.
  */
-export function requestNormalization({ mesh, inbound }: ProxyView): Partial<HttpConnectionManager> {
+export function requestNormalization({ mesh }: ProxyContext, { authorization }: InboundView): Partial<HttpConnectionManager> {
   const settings = mesh.requestNormalization;
-  const strict = looksAtPaths(inbound.authorization);
+  const strict = looksAtPaths(authorization);
   const mergeSlashes = settings?.merge_slashes ?? strict;
   const escapedSlashes = settings?.path_with_escaped_slashes_action ?? (strict ? 'REJECT_REQUEST' : undefined);
   return {
@@ -111,8 +112,7 @@ export function requestNormalization({ mesh, inbound }: ProxyView): Partial<Http
   };
 }
 
-export function connectionLimit(view: ProxyView): Filter[] {
-  const maxConnections = numberIn(view.config, 'max_inbound_connections');
+export function connectionLimit({ maxInboundConnections: maxConnections }: ProxyTuning): Filter[] {
   if (!maxConnections) return [];
   return [
     {
@@ -126,9 +126,9 @@ export function connectionLimit(view: ProxyView): Filter[] {
 }
 
 /** Plain connections to the application's own port, from callers that are not in the mesh yet. */
-function permissiveChain(view: ProxyView, port: number): FilterChain {
+function permissiveChain({ accessLogs }: BuildContext, port: number): FilterChain {
   return {
     filter_chain_match: { destination_port: port },
-    filters: [buildTcpProxy({ cluster: LOCAL_APP, statPrefix: statPrefix('permissive_', PUBLIC_LISTENER), accessLogs: view.accessLogs })],
+    filters: [buildTcpProxy({ cluster: LOCAL_APP, statPrefix: statPrefix('permissive_', PUBLIC_LISTENER), accessLogs })],
   };
 }

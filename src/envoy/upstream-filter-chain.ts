@@ -1,26 +1,27 @@
 import type { envoy_config_listener_v3_Filter as Filter, envoy_config_listener_v3_FilterChain as FilterChain } from '../proto/generated/types.ts';
 import { chainStatName, preparedQuerySni } from '../topology/names.ts';
 import { isHttp } from '../topology/proxy-settings.ts';
-import type { ProxyView, UpstreamView } from '../topology/proxy-view.ts';
+import type { UpstreamView } from '../topology/proxy-view.ts';
 import { tcpClusterOf } from './chain-cluster.ts';
-import { buildHttpConnectionManager, buildSingleRoute, type Tracing } from './http-connection-manager.ts';
+import { buildHttpConnectionManager, buildSingleRoute } from './http-connection-manager.ts';
 import { statPrefix, UPSTREAM_STAT_PREFIX } from './names.ts';
+import type { BuildContext } from './resource.ts';
 import { buildUpstreamRoutes, usesRds } from './route.ts';
 import { buildTcpProxy } from './tcp-proxy.ts';
 
 /** What happens to a connection for an upstream, wherever it was accepted. The caller adds what it matches. */
-export function buildUpstreamFilterChain(view: ProxyView, upstream: UpstreamView, tracing: Tracing | undefined): FilterChain {
-  return { filters: [upstreamFilter(view, upstream, tracing)] };
+export function buildUpstreamFilterChain(context: BuildContext, upstream: UpstreamView): FilterChain {
+  return { filters: [upstreamFilter(context, upstream)] };
 }
 
 /** As many as for a request, see route.ts. */
 const CONNECT_ATTEMPTS = 3;
 
-function upstreamFilter(view: ProxyView, upstream: UpstreamView, tracing: Tracing | undefined): Filter {
-  const { accessLogs } = view;
+function upstreamFilter(context: BuildContext, upstream: UpstreamView): Filter {
+  const { accessLogs, tracing } = context;
   const { name, protocol, route } = upstream;
   if (route.type === 'prepared-query') {
-    const cluster = preparedQuerySni(upstream.service, view);
+    const cluster = preparedQuerySni(upstream.service, context);
     const prefix = statPrefix(UPSTREAM_STAT_PREFIX, name);
     if (!isHttp(protocol)) return buildTcpProxy({ cluster, statPrefix: prefix, accessLogs });
     const inline = buildSingleRoute({ routeConfig: name, virtualHost: name }, { cluster });

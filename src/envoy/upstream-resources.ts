@@ -1,63 +1,67 @@
 import { serviceSpiffeId } from '../mesh/spiffe-id.ts';
 import type { envoy_config_cluster_v3_Cluster as Cluster } from '../proto/generated/types.ts';
+import type { Endpoint } from '../topology/endpoints.ts';
 import { preparedQuerySni } from '../topology/names.ts';
-import type { ChainUpstream, ProxyView, UpstreamView } from '../topology/proxy-view.ts';
+import type { UpstreamView } from '../topology/proxy-view.ts';
 import { type ChainTargetCluster, chainClusters } from './chain-cluster.ts';
 import { buildEndpointAssignment } from './endpoint-assignment.ts';
-import type { EnvoyResource } from './resource.ts';
+import type { BuildContext, EnvoyResource } from './resource.ts';
 import { buildFailoverCluster, buildUpstreamCluster } from './upstream-cluster.ts';
 
 /** Consul's default for connections to upstreams. */
 const DEFAULT_CONNECT_TIMEOUT_MS = 5000;
 
-/** The clusters of one upstream, and where their instances are. */
-export function buildUpstreamClusters(view: ProxyView, upstream: UpstreamView): EnvoyResource[] {
+/** The clusters of one upstream. Where their instances are is built apart, see `endpointTargets`. */
+export function buildUpstreamClusters(context: BuildContext, upstream: UpstreamView): EnvoyResource<Cluster>[] {
   const { route } = upstream;
-  return route.type === 'chain' ? chainResources(view, upstream, route) : preparedQueryResources(view, upstream);
-}
-
-function chainResources(view: ProxyView, upstream: UpstreamView, { chain, endpoints }: ChainUpstream): EnvoyResource[] {
-  return chainClusters(chain).flatMap((cluster): EnvoyResource[] =>
-    cluster.type === 'failover'
-      ? [clusterResource(buildFailoverCluster(cluster.name, cluster.members, cluster.connectTimeoutMs))]
-      : [
-          clusterResource(targetCluster(view, upstream, cluster)),
-          { type: 'endpoint', name: cluster.name, body: buildEndpointAssignment(cluster.name, endpoints.get(cluster.target.id)) },
-        ],
+  if (route.type === 'prepared-query') return [clusterResource(preparedQueryCluster(context, upstream))];
+  return chainClusters(route.chain).map((cluster) =>
+    clusterResource(
+      cluster.type === 'failover' ? buildFailoverCluster(cluster.name, cluster.members, cluster.connectTimeoutMs) : targetCluster(context, upstream, cluster),
+    ),
   );
 }
 
-function targetCluster(view: ProxyView, { protocol, settings }: UpstreamView, { name, target, connectTimeoutMs, loadBalancer }: ChainTargetCluster): Cluster {
+/** A cluster that is fed by EDS, and the ID of the target whose instances it holds. Undefined: a prepared query, whose instances are not known. */
+export interface EndpointTarget {
+  readonly cluster: string;
+  readonly target: string | undefined;
+}
+
+export function endpointTargets(context: BuildContext, { service, route }: UpstreamView): EndpointTarget[] {
+  if (route.type === 'prepared-query') return [{ cluster: preparedQuerySni(service, context), target: undefined }];
+  return chainClusters(route.chain).flatMap((cluster) => (cluster.type === 'target' ? [{ cluster: cluster.name, target: cluster.target.id }] : []));
+}
+
+/** Where the instances of a cluster are. */
+export function endpointResource(cluster: string, endpoints: readonly Endpoint[] | undefined): EnvoyResource {
+  return { type: 'endpoint', name: cluster, body: buildEndpointAssignment(cluster, endpoints) };
+}
+
+function targetCluster(context: BuildContext, { protocol, settings }: UpstreamView, cluster: ChainTargetCluster): Cluster {
+  const { name, target, connectTimeoutMs, loadBalancer } = cluster;
   return buildUpstreamCluster({
     name,
     sni: target.sni,
-    spiffeIds: [serviceSpiffeId(target.service, { datacenter: target.datacenter, trustDomain: view.trustDomain })],
+    spiffeIds: [serviceSpiffeId(target.service, { datacenter: target.datacenter, trustDomain: context.trustDomain })],
     connectTimeoutMs,
     protocol,
     settings,
     loadBalancer,
-    tls: view.mesh.outgoingTls,
+    tls: context.mesh.outgoingTls,
   });
 }
 
 /** Prepared queries live in a Consul; without one they have no instances. */
-function preparedQueryResources(view: ProxyView, { service, protocol, settings }: UpstreamView): EnvoyResource[] {
-  const name = preparedQuerySni(service, view);
+function preparedQueryCluster(context: BuildContext, { service, protocol, settings }: UpstreamView): Cluster {
+  const name = preparedQuerySni(service, context);
   const connectTimeoutMs = settings.connect_timeout_ms ?? DEFAULT_CONNECT_TIMEOUT_MS;
   const {
     common_lb_config: _panic,
     alt_stat_name: _statName,
     ...cluster
-  } = buildUpstreamCluster({
-    name,
-    sni: name,
-    spiffeIds: [],
-    connectTimeoutMs,
-    protocol,
-    settings,
-    tls: view.mesh.outgoingTls,
-  });
-  return [clusterResource(cluster), { type: 'endpoint', name, body: buildEndpointAssignment(name, undefined) }];
+  } = buildUpstreamCluster({ name, sni: name, spiffeIds: [], connectTimeoutMs, protocol, settings, tls: context.mesh.outgoingTls });
+  return cluster;
 }
 
 export function clusterResource(cluster: Cluster): EnvoyResource<Cluster> {

@@ -1,5 +1,5 @@
 import type { Mesh } from './mesh.ts';
-import type { Place, Problem, ProblemSubject } from './problem.ts';
+import { type Place, type Problem, type ProblemSubject, placeWithin } from './problem.ts';
 import { isConfigEntryKind } from './schema/config-entry.ts';
 
 /**
@@ -13,8 +13,8 @@ export function locateProblem({ about, ...problem }: Problem, mesh: Pick<Mesh, '
 function placeOf(about: ProblemSubject, { instances, configEntries }: Pick<Mesh, 'instances' | 'configEntries'>): Place {
   if ('kind' in about) {
     const entry = isConfigEntryKind(about.kind) ? configEntries.get(about.kind, about.name) : undefined;
-    return { object: `${about.kind}/${about.name}`, ...entry?.place };
+    return { object: `${about.kind}/${about.name}`, ...placeWithin(entry?.place, about.path ?? []) };
   }
   const instance = instances.find(({ node, id }) => node === about.node && id === about.id);
-  return { object: `service ${about.id} on ${about.node}`, ...instance?.place };
+  return { object: `service ${about.id} on ${about.node}`, ...placeWithin(instance?.place, about.path ?? []) };
 }

@@ -21,28 +21,36 @@ export interface Mesh {
   readonly problems: readonly Problem[];
 }
 
-/** The config entries of a mesh by kind and name, whatever its case. */
-export class ConfigEntries implements Iterable<ConfigEntry> {
-  readonly #entries: ReadonlyMap<string, ConfigEntry>;
+/** Where config entries are looked up by kind and name. */
+export interface EntryLookup {
+  get<Kind extends ConfigEntryKind>(kind: Kind, name: string): EntryOfKind<Kind> | undefined;
+}
+
+/** The config entries of a mesh by kind and name, whatever its case. Of two with the same kind and name the last counts. */
+export class ConfigEntries implements EntryLookup, Iterable<ConfigEntry> {
+  readonly #byKind = new Map<ConfigEntryKind, Map<string, ConfigEntry>>();
+  readonly #all: readonly ConfigEntry[];
 
   constructor(entries: Iterable<ConfigEntry> = []) {
-    this.#entries = new Map([...entries].map((entry) => [keyOf(entry.kind, entry.name), entry]));
+    this.#all = [...entries];
+    for (const entry of this.#all) {
+      const ofKind = this.#byKind.get(entry.kind);
+      if (ofKind) ofKind.set(foldName(entry.name), entry);
+      else this.#byKind.set(entry.kind, new Map([[foldName(entry.name), entry]]));
+    }
   }
 
   get<Kind extends ConfigEntryKind>(kind: Kind, name: string): EntryOfKind<Kind> | undefined {
-    return this.#entries.get(keyOf(kind, name)) as EntryOfKind<Kind> | undefined;
+    return this.#byKind.get(kind)?.get(foldName(name)) as EntryOfKind<Kind> | undefined;
   }
 
   /** All entries of a kind, in the order of writing. */
   ofKind<Kind extends ConfigEntryKind>(kind: Kind): EntryOfKind<Kind>[] {
-    return [...this.#entries.values()].filter((entry): entry is EntryOfKind<Kind> => entry.kind === kind);
+    return [...(this.#byKind.get(kind)?.values() ?? [])] as EntryOfKind<Kind>[];
   }
 
-  [Symbol.iterator](): Iterator<ConfigEntry> {
-    return this.#entries.values();
+  /** In the order of writing. */
+  *[Symbol.iterator](): Iterator<ConfigEntry> {
+    for (const entry of this.#all) if (this.get(entry.kind, entry.name) === entry) yield entry;
   }
-}
-
-function keyOf(kind: string, name: string): string {
-  return `${kind}/${foldName(name)}`;
 }

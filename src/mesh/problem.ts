@@ -31,7 +31,10 @@ export function searchablePlace(place: Place, within: (path: readonly (string | 
 }
 
 /** An object of the mesh: a config entry, or an instance. */
-export type ProblemSubject = { readonly kind: string; readonly name: string } | { readonly node: string; readonly id: string };
+export type ProblemSubject = ({ readonly kind: string; readonly name: string } | { readonly node: string; readonly id: string }) & {
+  /** A value inside it. */
+  readonly path?: readonly (string | number)[];
+};
 
 /** A defect in the input, as a value. Every code is listed in docs/problems.md with its cause and cure. */
 export interface Problem {

@@ -1,4 +1,5 @@
 import type { Instance } from './instance.ts';
+import { type Place, placed } from './problem.ts';
 import type { ConfigEntry, EntryOfKind } from './schema/config-entry.ts';
 
 /** Consul compares the names of services, nodes and config entries without regard to case, and keeps them as they were written. */
@@ -162,7 +163,9 @@ function alter<Value extends object>(value: Value, changes: Changes<Value>): Val
     const after = change ? change(value[key]) : value[key];
     if (after !== value[key]) changed[key] = after;
   }
-  return Object.keys(changed).length === 0 ? value : { ...value, ...changed };
+  if (Object.keys(changed).length === 0) return value;
+  const { place } = value as { readonly place?: Place };
+  return place === undefined ? { ...value, ...changed } : placed({ ...value, ...changed }, place);
 }
 
 /** The very same list when no item is changed. */

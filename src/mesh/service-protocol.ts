@@ -1,4 +1,4 @@
-import type { ConfigEntries } from './mesh.ts';
+import type { EntryLookup } from './mesh.ts';
 
 export type Protocol = 'tcp' | 'http' | 'http2' | 'grpc';
 
@@ -10,7 +10,7 @@ const PROTOCOLS: readonly string[] = ['tcp', 'http', 'http2', 'grpc'];
  * (`config.protocol`, which is where Consul looks, or `protocol`). A protocol in one proxy's own `config`, and what its listener
  * takes over from both entries, count for that listener only.
  */
-export function protocolByEntries(entries: ConfigEntries, service: string): Protocol {
+export function protocolByEntries(entries: EntryLookup, service: string): Protocol {
   const own = entries.get('service-defaults', service);
   const defaults = entries.get('proxy-defaults', 'global');
   const general = defaults?.config?.protocol ?? defaults?.protocol;

@@ -30,6 +30,11 @@ export function decode<Name extends keyof Messages>(type: Name, bytes: Uint8Arra
   return decodeMessage(messageType(type), bytes) as Messages[Name];
 }
 
+/** Like `decode`, for a type known only at run time. @throws ProtoJsonError for an unknown type */
+export function decodeUnknown(type: string, bytes: Uint8Array): object {
+  return decodeMessage(messageType(type), bytes) as object;
+}
+
 function messageType(name: string): protobuf.Type {
   const type = findMessageType(name);
   if (!type) throw new ProtoJsonError('', `adsum does not know the message type '${name}'`);

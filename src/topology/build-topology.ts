@@ -1,103 +1,182 @@
 import type { Instance } from '../mesh/instance.ts';
-import type { Mesh } from '../mesh/mesh.ts';
-import { directlyDialedAddresses, outsideVirtualAddresses } from './denied-ranges.ts';
-import { destinationServices } from './destinations.ts';
-import { buildIntentionIndex } from './intentions.ts';
-import { type ProxySettings, resolveProxySettings } from './proxy-settings.ts';
+import { locateProblem } from '../mesh/locate-problem.ts';
+import type { EntryLookup, Mesh } from '../mesh/mesh.ts';
+import type { Problem } from '../mesh/problem.ts';
+import type { ConfigEntryKind, EntryOfKind } from '../mesh/schema/config-entry.ts';
+import { type Input, QueryStore, type Watch } from '../query/query-store.ts';
+import type { Intentions } from './intentions.ts';
+import { entryKey, type InstanceLookup, MeshIndex } from './mesh-index.ts';
 import type { Topology, TopologyFacts } from './topology.ts';
-import { resolveVirtualAddressOwners } from './virtual-address-owners.ts';
+import { TrackedIntentions } from './tracked-intentions.ts';
+import { virtualAddressProblems } from './virtual-address-owners.ts';
 
-export function buildTopology(mesh: Mesh, facts: TopologyFacts): Topology {
-  const byId = groupBy(mesh.instances, (instance) => [instance.id]);
-  const byService = groupBy(mesh.instances, (instance) => (instance.kind === '' ? [instance.service] : []));
-  const destinations = destinationServices(mesh);
-  const gatewaysOf = linkedGateways(mesh, byService);
-  const meshInstances = groupBy(mesh.instances, meshServicesOf);
-  const order = new Map(mesh.instances.map((instance, index) => [instance, index]));
-  const settings = new Map<Instance, ProxySettings>();
-  const results = new Map<string, unknown>();
+/** A list that there is one of in a mesh: the input needs no key. */
+const ONLY = '';
 
-  const once = <Value>(key: string, compute: () => Value): Value => {
-    if (!results.has(key)) results.set(key, compute());
-    return results.get(key) as Value;
-  };
-  const settingsOf = (proxy: Instance): ProxySettings => {
-    const known = settings.get(proxy);
-    if (known) return known;
-    const resolved = resolveProxySettings(mesh, proxy);
-    settings.set(proxy, resolved);
-    return resolved;
-  };
+/** A topology of one mesh after another. What was derived from it and is not touched by an update stays, the very same objects. */
+export class MeshTopology implements Topology {
+  readonly store = new QueryStore();
+  readonly entries: EntryLookup;
+  readonly intentions: Intentions;
+  readonly #index = new MeshIndex();
+  #virtualAddressProblems: Watch<readonly Problem[]> | undefined;
+  readonly #inputs = inputsOf(this.#index);
 
-  const intentions = buildIntentionIndex(mesh.configEntries.ofKind('service-intentions'), mesh.defaultIntentionPolicy);
-  const callableServices = new Set([...byService.keys(), ...facts.virtualIps.keys()]);
-  const directlyDialed = (instance: Instance) => instance.proxy !== undefined && settingsOf(instance).dialedDirectly;
-
-  const owners = () =>
-    once('virtual-address-owners', () => {
-      const services = new Set([...callableServices, ...mesh.manualVirtualIps.keys()]);
-      return resolveVirtualAddressOwners(mesh, facts.virtualIps, services, topology.meshInstancesOf);
-    });
-
-  const topology: Topology = {
-    mesh,
-    datacenter: mesh.datacenter,
-    trustDomain: facts.trustDomain,
-    intentions,
-    callableServices,
-    callableBy: (source) => once(`callable-by/${source}`, () => intentions.destinationsOf(source, callableServices)),
-    destinations,
-    virtualIpOf: (service) => facts.virtualIps.get(service),
-    virtualAddressOwner: (address) => owners().owners.get(address),
-    get virtualAddresses() {
-      return [...owners().owners.keys()];
-    },
-    get virtualAddressProblems() {
-      return owners().problems;
-    },
-    get outsideVirtualAddresses() {
-      return once('outside-virtual-addresses', () => outsideVirtualAddresses(topology));
-    },
-    get directlyDialedAddresses() {
-      return once('directly-dialed-addresses', () => directlyDialedAddresses([...meshInstances.values()].flat().filter(directlyDialed)));
-    },
-    meshInstancesOf: (service) => once(`mesh-instances/${service}`, () => [...(meshInstances.get(service) ?? []), ...gatewaysOf(service)]),
-    instancesOf: (service) => byService.get(service) ?? [],
-    instancesById: (id) => byId.get(id) ?? [],
-    settingsOf,
-    orderOf: (instance) => order.get(instance) ?? -1,
-    once,
-  };
-  return topology;
-}
-
-function meshServicesOf(instance: Instance): string[] {
-  if (instance.kind === 'connect-proxy' && instance.proxy) return [instance.proxy.destination_service_name];
-  return instance.connectNative ? [instance.service] : [];
-}
-
-/** Which terminating gateways stand for a service; `*` in a gateway's entry means every service without a way into the mesh. */
-function linkedGateways(mesh: Mesh, byService: ReadonlyMap<string, Instance[]>): (service: string) => Instance[] {
-  const inMesh = new Set(mesh.instances.flatMap(meshServicesOf));
-  const links = new Map(
-    mesh.configEntries.ofKind('terminating-gateway').map((entry) => [entry.name, new Set(entry.services.map(({ name }) => name))] as const),
-  );
-  const gateways = mesh.instances.filter(({ kind, service }) => kind === 'terminating-gateway' && links.has(service));
-  return (service) =>
-    gateways.filter((gateway) => {
-      const linked = links.get(gateway.service);
-      return linked?.has(service) || (linked?.has('*') && byService.has(service) && !inMesh.has(service));
-    });
-}
-
-function groupBy<Item>(items: readonly Item[], keysOf: (item: Item) => readonly string[]): Map<string, Item[]> {
-  const groups = new Map<string, Item[]>();
-  for (const item of items) {
-    for (const key of keysOf(item)) {
-      const group = groups.get(key);
-      if (group) group.push(item);
-      else groups.set(key, [item]);
-    }
+  constructor(mesh: Mesh, facts: TopologyFacts) {
+    this.#index.update(mesh, facts);
+    const get = (kind: ConfigEntryKind, name: string) => this.store.read(this.#inputs.entry, entryKey(kind, name));
+    this.entries = { get: get as EntryLookup['get'] };
+    this.intentions = new TrackedIntentions(this);
   }
-  return groups;
+
+  /**
+   * The mesh as it is, for operators and for places. Nothing may be derived from it: what is read here is not noted. Values are derived by
+   * functions of a `Topology`, which does not have it.
+   */
+  get mesh(): Mesh {
+    return this.#index.mesh;
+  }
+
+  get datacenter(): string {
+    return this.store.read(this.#inputs.datacenter, ONLY);
+  }
+
+  get trustDomain(): string {
+    return this.store.read(this.#inputs.trustDomain, ONLY);
+  }
+
+  get defaultIntentionPolicy(): 'allow' | 'deny' {
+    return this.store.read(this.#inputs.defaultPolicy, ONLY);
+  }
+
+  get callableServices(): readonly string[] {
+    return this.store.read(this.#inputs.callableServices, ONLY);
+  }
+
+  get meshServices(): readonly string[] {
+    return this.store.read(this.#inputs.meshServices, ONLY);
+  }
+
+  get terminatingGateways(): readonly Instance[] {
+    return this.store.read(this.#inputs.gatewayKind, 'terminating-gateway');
+  }
+
+  get servicesWithManualVirtualIps(): readonly string[] {
+    return this.store.read(this.#inputs.manualServices, ONLY);
+  }
+
+  permittedTo(caller: string): ReadonlySet<string> {
+    return this.store.read(this.#inputs.permitted, caller);
+  }
+
+  entriesOfKind<Kind extends ConfigEntryKind>(kind: Kind): readonly EntryOfKind<Kind>[] {
+    return this.store.read(this.#inputs.entriesOfKind, kind) as readonly EntryOfKind<Kind>[];
+  }
+
+  isCallable(service: string): boolean {
+    return this.store.read(this.#inputs.callable, service);
+  }
+
+  ownMeshInstancesOf(service: string): readonly Instance[] {
+    return this.store.read(this.#inputs.meshService, service);
+  }
+
+  instancesOf(service: string): readonly Instance[] {
+    return this.store.read(this.#inputs.service, service);
+  }
+
+  instancesById(id: string): readonly Instance[] {
+    return this.store.read(this.#inputs.id, id);
+  }
+
+  meshInstancesAt(address: string): readonly Instance[] {
+    return this.store.read(this.#inputs.address, address);
+  }
+
+  /** All instances of the services of this name, however it is written. */
+  instancesNamed(lowerCaseName: string): readonly Instance[] {
+    return this.store.read(this.#inputs.lowerCaseService, lowerCaseName);
+  }
+
+  virtualIpOf(service: string): string | undefined {
+    return this.store.read(this.#inputs.virtualIp, service);
+  }
+
+  manualVirtualIpsOf(service: string): readonly string[] {
+    return this.store.read(this.#inputs.manualVirtualIps, service);
+  }
+
+  servicesAt(address: string): readonly string[] {
+    return [...new Set(this.store.read(this.#inputs.host, address).map(({ service, proxy }) => proxy?.destination_service_name || service))];
+  }
+
+  holderOf(address: string): string | undefined {
+    return this.store.read(this.#inputs.holder, address);
+  }
+
+  /** Who claims a virtual address that is not its own. */
+  virtualAddressProblems(): Problem[] {
+    this.#virtualAddressProblems ??= this.store.watch(
+      () => virtualAddressProblems(this),
+      () => {},
+    );
+    return this.#virtualAddressProblems.get().map((problem) => locateProblem(problem, this.mesh));
+  }
+
+  /** Goes on with the next mesh. */
+  update(mesh: Mesh, facts: TopologyFacts): void {
+    const inputs = this.#inputs;
+    const difference = this.#index.update(mesh, facts);
+    const changed = (input: Input<unknown>, keys: Iterable<string>) => {
+      for (const key of keys) this.store.changed(input, key);
+    };
+    for (const input of [inputs.datacenter, inputs.trustDomain, inputs.defaultPolicy]) changed(input, [ONLY]);
+    for (const [lookup, keys] of Object.entries(difference.instances)) changed(inputs[lookup as InstanceLookup], keys);
+    changed(inputs.entry, difference.entries);
+    changed(inputs.entriesOfKind, difference.entryKinds);
+    changed(inputs.permitted, difference.callers);
+    changed(inputs.virtualIp, difference.virtualIps);
+    changed(inputs.manualVirtualIps, difference.manualVirtualIps);
+    changed(inputs.holder, difference.held);
+    changed(inputs.callable, [...difference.instances.service, ...difference.virtualIps]);
+    if (difference.instances.service.size + difference.virtualIps.size > 0) changed(inputs.callableServices, [ONLY]);
+    if (difference.instances.meshService.size > 0) changed(inputs.meshServices, [ONLY]);
+    if (difference.manualVirtualIps.size > 0) changed(inputs.manualServices, [ONLY]);
+  }
+}
+
+export function buildTopology(mesh: Mesh, facts: TopologyFacts): MeshTopology {
+  return new MeshTopology(mesh, facts);
+}
+
+function inputsOf(index: MeshIndex) {
+  const instances = (lookup: InstanceLookup): Input<readonly Instance[]> => ({ name: `instances by ${lookup}`, lookUp: (key) => index.instances(lookup, key) });
+  const single = <Value>(name: string, lookUp: () => Value): Input<Value> => ({ name, lookUp });
+  return {
+    datacenter: single('datacenter', () => index.mesh.datacenter),
+    trustDomain: single('trust domain', () => index.facts.trustDomain),
+    defaultPolicy: single('default intention policy', () => index.mesh.defaultIntentionPolicy),
+    id: instances('id'),
+    service: instances('service'),
+    meshService: instances('meshService'),
+    address: instances('address'),
+    host: instances('host'),
+    gatewayKind: instances('gatewayKind'),
+    lowerCaseService: instances('lowerCaseService'),
+    callable: { name: 'callable', lookUp: (service) => index.has('service', service) || index.facts.virtualIps.has(service) } as Input<boolean>,
+    callableServices: single('callable services', (): readonly string[] => [...new Set([...index.keys('service'), ...index.facts.virtualIps.keys()])]),
+    meshServices: single('services with sidecars', (): readonly string[] => [...index.keys('meshService')]),
+    entry: { name: 'config entry', lookUp: (key) => entryAt(index.mesh, key) } as Input<unknown>,
+    entriesOfKind: { name: 'config entries', lookUp: (kind) => index.mesh.configEntries.ofKind(kind as ConfigEntryKind) } as Input<readonly unknown[]>,
+    permitted: { name: 'intentions that name a caller', lookUp: (caller) => index.permittedTo(caller) } as Input<ReadonlySet<string>>,
+    virtualIp: { name: 'virtual IP', lookUp: (service) => index.facts.virtualIps.get(service) } as Input<string | undefined>,
+    manualVirtualIps: { name: 'manual virtual IPs', lookUp: (service) => index.mesh.manualVirtualIps.get(service) ?? [] } as Input<readonly string[]>,
+    holder: { name: 'holder of an address', lookUp: (address) => index.holderOf(address) } as Input<string | undefined>,
+    manualServices: single('services with manual virtual IPs', (): readonly string[] => [...index.mesh.manualVirtualIps.keys()]),
+  };
+}
+
+function entryAt({ configEntries }: Mesh, key: string): unknown {
+  const slash = key.indexOf('/');
+  return configEntries.get(key.slice(0, slash) as ConfigEntryKind, key.slice(slash + 1));
 }

@@ -1,6 +1,9 @@
 import { isIP } from 'node:net';
-import { type Instance, reachableAddress } from '../mesh/instance.ts';
+import type { Instance } from '../mesh/instance.ts';
+import { query } from '../query/query-store.ts';
+import { directlyDialedAddresses, meshAddressesOf } from './mesh-instances.ts';
 import type { Topology } from './topology.ts';
+import { contestedAddresses } from './virtual-address-owners.ts';
 import { virtualAddressesOf } from './virtual-addresses.ts';
 import { isVirtualIp } from './virtual-ips.ts';
 
@@ -20,23 +23,33 @@ const VIRTUAL_IP_RANGE: AddressRange = { address: '240.0.0.0', prefixLength: 4 }
  * Its own host and the other instances of its own service are never refused: no chain could lead there, and clusters of one service
  * talk among themselves on ports that are kept out of the mesh.
  */
-export function resolveDeniedRanges(topology: Topology, proxy: Instance, reachable: ReadonlySet<string>): AddressRange[] {
-  const self = proxy.proxy?.destination_service_name ?? '';
-  const own = new Set([proxy.nodeAddress, proxy.address, ...virtualAddressesOf(topology, self), ...topology.meshInstancesOf(self).map(reachableAddress)]);
-  const denied = new Set([...topology.outsideVirtualAddresses, ...topology.directlyDialedAddresses]);
-  const singles = [...denied]
+export function resolveDeniedRanges(
+  topology: Topology,
+  { service, ownAddresses }: { readonly service: string; readonly ownAddresses: readonly string[] },
+  reachable: ReadonlySet<string>,
+): AddressRange[] {
+  const own = new Set([...ownAddresses, ...virtualAddressesOf(topology, service), ...meshAddressesOf(topology, service)]);
+  const singles = deniedAddresses(topology)
     .filter((address) => !reachable.has(address) && !own.has(address))
-    .sort()
     .map((address) => ({ address, prefixLength: isIP(address) === 6 ? 128 : 32 }));
   return [VIRTUAL_IP_RANGE, ...singles];
 }
 
-/** All virtual addresses of a mesh that are not in the range of virtual IPs, also those that mean nobody. */
-export function outsideVirtualAddresses(topology: Topology): readonly string[] {
-  return topology.virtualAddresses.filter((address) => !isVirtualIp(address));
+/** Every address that a proxy is denied unless it may reach it: virtual ones outside the range of virtual IPs, and directly dialed ones. Sorted. */
+const deniedAddresses = query('denied addresses', (topology: Topology): readonly string[] => {
+  const services = new Set([...topology.callableServices, ...topology.servicesWithManualVirtualIps]);
+  const outside = [...services].flatMap((service) => outsideVirtualAddressesOf(topology, service));
+  return [...new Set([...outside, ...contestedAddresses(topology), ...directlyDialedAddresses(topology)])].sort();
+});
+
+const outsideVirtualAddressesOf = query('virtual addresses outside the range', (topology: Topology, service: string): readonly string[] =>
+  virtualAddressesOf(topology, service).filter((address) => !isVirtualIp(address)),
+);
+
+/** Those of a host's own addresses that would be denied to it otherwise. Sorted. Most hosts have none. */
+export function ownDeniedAddresses(topology: Topology, { nodeAddress, address }: Instance): readonly string[] {
+  const denied = deniedAddressSet(topology);
+  return [...new Set([nodeAddress, address])].filter((own) => denied.has(own)).sort();
 }
 
-/** Host names cannot be captured. */
-export function directlyDialedAddresses(instances: readonly Instance[]): readonly string[] {
-  return instances.map(reachableAddress).filter((address) => isIP(address) !== 0);
-}
+const deniedAddressSet = query('denied addresses as a set', (topology: Topology): ReadonlySet<string> => new Set(deniedAddresses(topology)));

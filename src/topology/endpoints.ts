@@ -1,4 +1,8 @@
 import { type Health, type Instance, reachableAddress } from '../mesh/instance.ts';
+import { parseInstanceFilter } from '../mesh/instance-filter/instance-filter.ts';
+import { query } from '../query/query-store.ts';
+import { meshInstancesOf } from './mesh-instances.ts';
+import type { Topology } from './topology.ts';
 
 /** Where connections to a target go. */
 export interface Endpoint {
@@ -10,6 +14,11 @@ export interface Endpoint {
 }
 
 const LARGEST_WEIGHT = 128;
+
+/** The endpoints of those instances of a service that a filter wants; an empty filter wants all. */
+export const endpointsOf = query('endpoints', (topology: Topology, service: string, filter: string, onlyPassing: boolean): readonly Endpoint[] =>
+  resolveEndpoints(meshInstancesOf(topology, service).filter(parseInstanceFilter(filter).matches), onlyPassing),
+);
 
 /**
  * Critical instances are listed as unhealthy rather than left out, so that Envoy closes what it has open to them; so are those in

@@ -17,20 +17,21 @@ export interface ExposedPath {
 const FIRST_CHECK_PORT = 21500;
 const LAST_CHECK_PORT = 21755;
 
-export function resolveExposedPaths(
-  topology: Topology,
-  proxy: Instance,
-  settings: ProxySettings,
-): { paths: readonly ExposedPath[]; problems: readonly Problem[] } {
+/** The paths that a proxy is asked to expose, and those of checks. */
+export function exposedPathsOf(topology: Topology, proxy: Instance, settings: ProxySettings): readonly ExposedPath[] {
   const written = settings.exposedPaths.flatMap((exposed): ExposedPath[] => {
     const { path, listener_port: listenerPort, local_path_port: localPort } = exposed;
     return path && listenerPort && localPort ? [{ path, protocol: exposed.protocol ?? 'http', listenerPort, localPort, audience: 'anybody' }] : [];
   });
-  const checks = settings.exposeChecks ? checksOf(topology, proxy) : [];
+  return settings.exposeChecks ? [...written, ...checksOf(topology, proxy)] : written;
+}
+
+/** Of two on one port the first is exposed. */
+export function withDistinctPorts(service: string, wanted: readonly ExposedPath[]): { paths: readonly ExposedPath[]; problems: readonly Problem[] } {
   const paths = new Map<number, ExposedPath>();
   const problems: Problem[] = [];
-  for (const exposed of [...written, ...checks]) {
-    if (paths.has(exposed.listenerPort)) problems.push(portTaken(proxy, exposed));
+  for (const exposed of wanted) {
+    if (paths.has(exposed.listenerPort)) problems.push(portTaken(service, exposed));
     else paths.set(exposed.listenerPort, exposed);
   }
   return { paths: [...paths.values()], problems };
@@ -57,12 +58,11 @@ function exposableCheck(check: CheckDefinition): Pick<ExposedPath, 'path' | 'pro
   return grpcPort > 0 ? { path: '/grpc.health.v1.Health/Check', protocol: 'http2', localPort: grpcPort } : undefined;
 }
 
-function portTaken(proxy: Instance, { path, listenerPort }: ExposedPath): Problem {
+function portTaken(service: string, { path, listenerPort }: ExposedPath): Problem {
   return {
     code: 'exposed-port-taken',
     severity: 'error',
-    message: `${proxy.id} cannot expose ${path}: port ${listenerPort} already exposes another path`,
-    about: { node: proxy.node, id: proxy.id },
+    message: `the sidecar of ${service} cannot expose ${path}: port ${listenerPort} already exposes another path`,
     hint: 'give each exposed path a listener port of its own',
   };
 }

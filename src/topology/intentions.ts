@@ -25,37 +25,31 @@ export interface Decision {
   readonly by?: Pick<Intention, 'destination' | 'source'>;
 }
 
-/** Who may call whom. */
-export type Intentions = Pick<IntentionIndex, 'defaultPolicy' | 'intentionsFor' | 'decide' | 'mayCall' | 'destinationsOf'>;
+/** What decisions follow from. */
+export interface IntentionFacts {
+  readonly defaultPolicy: 'allow' | 'deny';
+  /** Source → intention. The destination may be `*`. */
+  sourcesOf(destination: string): ReadonlyMap<string, Intention>;
+  /** The destinations that an intention lets this source call, exact names only. May hold some that another intention takes back. */
+  permittedTo(source: string): ReadonlySet<string>;
+}
 
 /**
- * All intentions of a mesh, ready to answer who may call whom.
+ * Who may call whom.
  *
  * Of the intentions that match a caller and a destination the one with the highest precedence decides alone:
  * an exact destination beats a wildcard one; among equals an exact source beats the wildcard.
  * Source: https://developer.hashicorp.com/consul/docs/secure-mesh/intention (precedence and match order).
  */
-export class IntentionIndex {
-  readonly defaultPolicy: 'allow' | 'deny';
-  /** Destination → source → intention. */
-  readonly #byDestination: ReadonlyMap<string, ReadonlyMap<string, Intention>>;
-  /** Source → the destinations that an intention lets it call, wildcard destination excluded. */
-  readonly #permittedBySource: ReadonlyMap<string, ReadonlySet<string>>;
+export class Intentions {
+  readonly #facts: IntentionFacts;
 
-  constructor(intentions: Iterable<Intention>, defaultPolicy: 'allow' | 'deny') {
-    const byDestination = new Map<string, Map<string, Intention>>();
-    const permittedBySource = new Map<string, Set<string>>();
-    for (const intention of intentions) {
-      const { destination, source } = intention;
-      const ofDestination = entryOf(byDestination, destination, () => new Map<string, Intention>());
-      // One source in two spellings: whoever denies it has the word, else the first.
-      if (ofDestination.has(source) && intention.action !== 'deny') continue;
-      ofDestination.set(source, intention);
-      if (intention.action !== 'deny' && destination !== ANY_SERVICE) entryOf(permittedBySource, source, () => new Set<string>()).add(destination);
-    }
-    this.defaultPolicy = defaultPolicy;
-    this.#byDestination = byDestination;
-    this.#permittedBySource = permittedBySource;
+  constructor(facts: IntentionFacts) {
+    this.#facts = facts;
+  }
+
+  get defaultPolicy(): 'allow' | 'deny' {
+    return this.#facts.defaultPolicy;
   }
 
   /**
@@ -72,8 +66,7 @@ export class IntentionIndex {
 
   /** May `source` call `destination`, and which intention says so? */
   decide(source: string, destination: string): Decision {
-    const intention = this.#intention(source, destination);
-    return intention ? { allowed: intention.action, by: intention } : { allowed: this.defaultPolicy };
+    return decide(this.#facts, source, destination);
   }
 
   /** Permissions count: whoever may send some request needs the way there. */
@@ -82,43 +75,67 @@ export class IntentionIndex {
   }
 
   /**
-   * Those of `candidates` that `source` may call, in no particular order. A service may be among its own destinations.
-   * Where nothing is allowed by default the cost follows the intentions that name the source or the wildcard, not the candidates.
+   * The services that `source` may call, in no particular order; it may be among them itself.
+   * Where nothing is allowed by default the cost follows the intentions that name the source or the wildcard, not the services.
    */
-  destinationsOf(source: string, candidates: ReadonlySet<string>): string[] {
-    if (this.mayCall(source, ANY_SERVICE)) return [...candidates].filter((destination) => this.mayCall(source, destination));
-    const permitted = new Set([...(this.#permittedBySource.get(source) ?? []), ...(this.#permittedBySource.get(ANY_SERVICE) ?? [])]);
-    return [...permitted].filter((destination) => candidates.has(destination) && this.mayCall(source, destination));
-  }
-
-  /** Every service that an intention names, as source or destination. Such names need not be registered. */
-  namedServices(): ReadonlySet<string> {
-    const names = new Set<string>();
-    for (const [destination, sources] of this.#byDestination) {
-      names.add(destination);
-      for (const source of sources.keys()) names.add(source);
-    }
-    names.delete(ANY_SERVICE);
-    return names;
-  }
-
-  #intention(source: string, destination: string): Intention | undefined {
-    const own = this.#byDestination.get(destination);
-    const every = this.#byDestination.get(ANY_SERVICE);
-    return own?.get(source) ?? own?.get(ANY_SERVICE) ?? every?.get(source) ?? every?.get(ANY_SERVICE);
+  destinationsOf(source: string, services: CallableServices): string[] {
+    if (this.mayCall(source, ANY_SERVICE)) return services.all().filter((destination) => this.mayCall(source, destination));
+    const permitted = new Set([...this.#facts.permittedTo(source), ...this.#facts.permittedTo(ANY_SERVICE)]);
+    return [...permitted].filter((destination) => services.has(destination) && this.mayCall(source, destination));
   }
 
   #sourcesOf(destination: string): Intention[] {
-    return [...(this.#byDestination.get(destination)?.values() ?? [])].sort(wildcardLastThenByName);
+    return [...this.#facts.sourcesOf(destination).values()].sort(wildcardLastThenByName);
   }
 }
 
-/** Indexes the service-intentions of a mesh under its default policy. */
-export function buildIntentionIndex(entries: Iterable<IntentionsEntry>, defaultPolicy: 'allow' | 'deny'): IntentionIndex {
-  return new IntentionIndex([...entries].flatMap(intentionsOf), defaultPolicy);
+/** The intention with the highest precedence decides alone. */
+export function decide({ defaultPolicy, sourcesOf }: IntentionFacts, source: string, destination: string): Decision {
+  const own = sourcesOf(destination);
+  const exact = own.get(source) ?? own.get(ANY_SERVICE);
+  const intention = exact ?? sourcesOf(ANY_SERVICE).get(source) ?? sourcesOf(ANY_SERVICE).get(ANY_SERVICE);
+  if (!intention) return { allowed: defaultPolicy };
+  return { allowed: intention.action, by: { source: intention.source, destination: intention.destination } };
 }
 
-function intentionsOf(entry: IntentionsEntry): Intention[] {
+/** The services that can be called at all. */
+export interface CallableServices {
+  has(service: string): boolean;
+  all(): readonly string[];
+}
+
+/** All intentions of some entries under a default policy. */
+export function buildIntentions(entries: Iterable<IntentionsEntry>, defaultPolicy: 'allow' | 'deny'): Intentions {
+  const byDestination = new Map<string, ReadonlyMap<string, Intention>>();
+  const permitted = new Map<string, Set<string>>();
+  for (const entry of entries) {
+    const sources = intentionsBySource(entry, byDestination.get(entry.name));
+    byDestination.set(entry.name, sources);
+    for (const { source, action } of sources.values()) {
+      if (action === 'deny' || entry.name === ANY_SERVICE) continue;
+      permitted.set(source, (permitted.get(source) ?? new Set()).add(entry.name));
+    }
+  }
+  return new Intentions({
+    defaultPolicy,
+    sourcesOf: (destination) => byDestination.get(destination) ?? NO_INTENTIONS,
+    permittedTo: (source) => permitted.get(source) ?? new Set(),
+  });
+}
+
+export const NO_INTENTIONS: ReadonlyMap<string, Intention> = new Map();
+
+/** The intentions of one entry by their source. Of two with the same source (in two spellings) a denial counts, or else the first. */
+export function intentionsBySource(entry: IntentionsEntry, earlier: ReadonlyMap<string, Intention> = NO_INTENTIONS): ReadonlyMap<string, Intention> {
+  const bySource = new Map(earlier);
+  for (const intention of intentionsOf(entry)) {
+    if (bySource.has(intention.source) && intention.action !== 'deny') continue;
+    bySource.set(intention.source, intention);
+  }
+  return bySource;
+}
+
+export function intentionsOf(entry: IntentionsEntry): Intention[] {
   return entry.sources.filter(isLocal).map((source) => {
     const { permissions } = source;
     return {
@@ -140,12 +157,4 @@ function isLocal(source: SourceIntention): boolean {
 function wildcardLastThenByName(a: Intention, b: Intention): number {
   if (a.source === ANY_SERVICE || b.source === ANY_SERVICE) return a.source === ANY_SERVICE ? 1 : -1;
   return a.source < b.source ? -1 : 1;
-}
-
-function entryOf<Key, Value>(map: Map<Key, Value>, key: Key, make: () => Value): Value {
-  const existing = map.get(key);
-  if (existing !== undefined) return existing;
-  const made = make();
-  map.set(key, made);
-  return made;
 }

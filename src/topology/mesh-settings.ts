@@ -1,5 +1,7 @@
-import type { Mesh } from '../mesh/mesh.ts';
+import type { EntryLookup } from '../mesh/mesh.ts';
 import type { MeshEntry } from '../mesh/schema/mesh-entry.ts';
+import { query } from '../query/query-store.ts';
+import type { Topology } from './topology.ts';
 
 export type TlsSettings = NonNullable<NonNullable<MeshEntry['tls']>['incoming']>;
 export type RequestNormalization = NonNullable<NonNullable<NonNullable<MeshEntry['http']>['incoming']>['request_normalization']>;
@@ -17,8 +19,10 @@ export interface MeshSettings {
   readonly validateClusters: boolean;
 }
 
-export function resolveMeshSettings(mesh: Mesh): MeshSettings {
-  const entry = mesh.configEntries.get('mesh', 'mesh');
+export const meshSettings = query('mesh settings', ({ entries }: Topology) => resolveMeshSettings(entries));
+
+export function resolveMeshSettings(entries: EntryLookup): MeshSettings {
+  const entry = entries.get('mesh', 'mesh');
   return {
     destinationsOnly: entry?.transparent_proxy?.mesh_destinations_only ?? false,
     allowPermissiveMutualTls: entry?.allow_enabling_permissive_mutual_tls ?? false,

@@ -1,11 +1,12 @@
 import type { Instance } from '../mesh/instance.ts';
-import type { Mesh } from '../mesh/mesh.ts';
-import { isProtocol, type Protocol } from '../mesh/service-protocol.ts';
+import type { EntryLookup } from '../mesh/mesh.ts';
+import { isProtocol } from '../mesh/service-protocol.ts';
 
 export type { Protocol } from '../mesh/service-protocol.ts';
 
 import type { EntryOfKind } from '../mesh/schema/config-entry.ts';
 import type { SidecarProxy } from '../mesh/schema/service.ts';
+import { type ProxyTuning, resolveProxyTuning } from './proxy-tuning.ts';
 
 export type MeshGatewayMode = 'none' | 'local' | 'remote';
 
@@ -25,18 +26,8 @@ export interface ProxySettings {
   readonly exposedPaths: readonly ExposedPathSettings[];
   readonly accessLogs: AccessLogs | undefined;
   readonly envoyExtensions: readonly EnvoyExtension[];
-  /** `proxy.config`: free keys, of which adsum reads Consul's. */
-  readonly config: Readonly<Record<string, unknown>>;
-}
-
-/** What the application speaks, seen from its own sidecar: the registration's word counts here, for callers it does not. */
-export function inboundProtocol(settings: ProxySettings): Protocol {
-  return parseProtocol(settings.config.protocol) ?? 'tcp';
-}
-
-export function parseProtocol(value: unknown): Protocol | undefined {
-  const protocol = typeof value === 'string' ? value.toLowerCase() : undefined;
-  return protocol !== undefined && isProtocol(protocol) ? protocol : undefined;
+  /** `proxy.config`. */
+  readonly tuning: ProxyTuning;
 }
 
 /** Whether it has requests, which routes, splits and permissions work on. A word that is no protocol has none. */
@@ -48,10 +39,10 @@ export function isHttp(protocol: string): boolean {
 export const DEFAULT_OUTBOUND_PORT = 15001;
 
 /** The registration wins over service-defaults, those over proxy-defaults. Source: Consul's central service configuration. */
-export function resolveProxySettings(mesh: Mesh, proxy: Instance): ProxySettings {
+export function resolveProxySettings(entries: EntryLookup, proxy: Instance): ProxySettings {
   const own: Partial<SidecarProxy> = proxy.proxy ?? {};
-  const service = mesh.configEntries.get('service-defaults', proxy.proxy?.destination_service_name ?? proxy.service);
-  const global = mesh.configEntries.get('proxy-defaults', 'global');
+  const service = entries.get('service-defaults', proxy.proxy?.destination_service_name ?? proxy.service);
+  const global = entries.get('proxy-defaults', 'global');
   const layers = [own, service, global];
   return {
     mode: first(layers, (layer) => layer.mode) ?? 'direct',
@@ -63,7 +54,7 @@ export function resolveProxySettings(mesh: Mesh, proxy: Instance): ProxySettings
     exposedPaths: layers.map((layer) => layer?.expose?.paths ?? []).find((paths) => paths.length > 0) ?? [],
     accessLogs: own.access_logs ?? global?.access_logs,
     envoyExtensions: [...(global?.envoy_extensions ?? []), ...(service?.envoy_extensions ?? []), ...(own.envoy_extensions ?? [])],
-    config: { ...globalConfig(global), ...serviceConfig(service), ...withoutEmpty(own.config) },
+    tuning: resolveProxyTuning({ ...globalConfig(global), ...serviceConfig(service), ...withoutEmpty(own.config) }),
   };
 }
 

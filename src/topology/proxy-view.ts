@@ -7,35 +7,44 @@ import type { CompiledChain } from './discovery-chain/chain.ts';
 import type { Endpoint } from './endpoints.ts';
 import type { ExposedPath } from './exposed-paths.ts';
 import type { MeshSettings } from './mesh-settings.ts';
-import type { AccessLogs, EnvoyExtension, Protocol, ProxySettings } from './proxy-settings.ts';
+import type { AccessLogs, EnvoyExtension, Protocol } from './proxy-settings.ts';
+import type { ProxyTuning } from './proxy-tuning.ts';
 import type { UpstreamSettings } from './upstream-settings.ts';
 
+/** What a proxy's configuration follows from, by the kind of proxy. Sidecars are the only kind that is served today. */
+export type ProxyView = SidecarView;
+
 /**
- * All that one sidecar's configuration follows from: who it is, who may call it, whom it may call and how. Plain data, with
- * nothing left to look up; equal meshes give equal views.
+ * All that a sidecar's configuration follows from: who may call it, whom it may call and how. Plain data, with nothing left to look up; equal
+ * meshes give equal views. Instances of a service that are registered alike have the very same view, and views share the parts that
+ * are equal (`context`, `inbound`, each upstream, …). So who the proxy is stands elsewhere: see `ProxyIdentity`.
  */
-export interface ProxyView {
-  readonly id: string;
-  readonly node: string;
+export interface SidecarView {
+  readonly kind: 'sidecar';
   /** The service it stands for. */
   readonly service: string;
-  readonly serviceId: string;
-  readonly datacenter: string;
-  readonly trustDomain: string;
+  readonly context: ProxyContext;
   readonly inbound: InboundView;
   /** By name. */
   readonly upstreams: readonly UpstreamView[];
+  /** Where the instances of the upstreams are, by target ID. A target without an entry is in another datacenter: its instances are not known here. */
+  readonly endpoints: ReadonlyMap<string, readonly Endpoint[]>;
   /** Undefined: the application's traffic is not captured. */
   readonly transparent: TransparentView | undefined;
-  readonly exposedPaths: readonly ExposedPath[];
   /** All of the mesh: every proxy can fetch every provider's keys, as in Consul. */
   readonly jwtProviders: readonly JwtProvider[];
+  readonly envoyExtensions: readonly EnvoyExtension[];
+  readonly problems: readonly Problem[];
+}
+
+/** What every part of a proxy's configuration may depend on. */
+export interface ProxyContext {
+  readonly datacenter: string;
+  readonly trustDomain: string;
   readonly mesh: MeshSettings;
   readonly accessLogs: AccessLogs | undefined;
-  readonly envoyExtensions: readonly EnvoyExtension[];
-  /** `proxy.config` after defaults. */
-  readonly config: ProxySettings['config'];
-  readonly problems: readonly Problem[];
+  /** The user's own tracing of all HTTP connection managers, as text. */
+  readonly listenerTracingJson: string | undefined;
 }
 
 /** The application, and who may reach it. */
@@ -44,9 +53,17 @@ export interface InboundView {
   readonly bindAddress: string;
   readonly bindPort: number;
   readonly authorization: Authorization;
-  readonly localApp: { readonly address: string; readonly port: number; readonly socketPath: string | undefined };
+  readonly localApp: LocalApp;
   /** Plain connections to this port are let in as well (permissive mutual TLS). */
   readonly permissivePort: number | undefined;
+  readonly exposedPaths: readonly ExposedPath[];
+  readonly tuning: ProxyTuning;
+}
+
+export interface LocalApp {
+  readonly address: string;
+  readonly port: number;
+  readonly socketPath: string | undefined;
 }
 
 /** One service that the proxy calls. */
@@ -66,8 +83,6 @@ export interface UpstreamView {
 export interface ChainUpstream {
   readonly type: 'chain';
   readonly chain: CompiledChain;
-  /** By target ID. A target without an entry is in another datacenter, and its instances are not known here. */
-  readonly endpoints: ReadonlyMap<string, readonly Endpoint[]>;
 }
 
 export interface PreparedQueryUpstream {
@@ -87,7 +102,6 @@ export interface TransparentView {
   readonly deniedRanges: readonly AddressRange[];
   /** Whether anything else goes on to where it was meant to go. */
   readonly passOthersOn: boolean;
-  readonly problems: readonly Problem[];
 }
 
 export interface DirectDial {

@@ -1,72 +1,95 @@
 import type { Instance } from '../mesh/instance.ts';
 import type { Problem } from '../mesh/problem.ts';
-import { resolveAuthorization } from './authorization.ts';
+import { query } from '../query/query-store.ts';
+import { type Authorization, resolveAuthorization } from './authorization.ts';
 import type { JwtProvider } from './authorization-jwt.ts';
-import { resolveExposedPaths } from './exposed-paths.ts';
-import { type MeshSettings, resolveMeshSettings } from './mesh-settings.ts';
-import { inboundProtocol, type ProxySettings } from './proxy-settings.ts';
-import type { InboundView, ProxyView } from './proxy-view.ts';
+import { type Endpoint, endpointsOf } from './endpoints.ts';
+import { withDistinctPorts } from './exposed-paths.ts';
+import { meshSettings } from './mesh-settings.ts';
+import type { AccessLogs } from './proxy-settings.ts';
+import type { InboundView, ProxyContext, SidecarView, UpstreamView } from './proxy-view.ts';
+import { type Registration, registrationOf } from './registration.ts';
 import { resolveTransparentView } from './resolve-transparent-view.ts';
 import type { Topology } from './topology.ts';
-import { resolveUpstreams } from './upstreams.ts';
+import { type OutboundRequest, type ResolvedUpstreams, resolveUpstreams } from './upstreams.ts';
 
-/** Everything that the configuration of this sidecar follows from. `proxy` must be a sidecar of this topology. */
-export function resolveProxyView(topology: Topology, proxy: Instance): ProxyView {
-  const sidecar = proxy.proxy;
-  if (!sidecar) throw new Error(`${proxy.id} on ${proxy.node} is no sidecar`);
-  const service = sidecar.destination_service_name;
-  const settings = topology.settingsOf(proxy);
-  const mesh = topology.once('mesh-settings', () => resolveMeshSettings(topology.mesh));
-  const problems: Problem[] = [];
+/** Everything that the configuration of a sidecar follows from. @throws Error for an instance that is no sidecar */
+export function resolveProxyView(topology: Topology, instance: Instance): SidecarView {
+  return sidecarView(topology, registrationOf(topology, instance));
+}
 
-  const upstreams = resolveUpstreams(topology, proxy, settings);
-  const inbound = resolveInbound(topology, proxy, settings, mesh);
-  const transparent = settings.mode === 'transparent' ? resolveTransparentView(topology, proxy, settings, mesh, upstreams.upstreams) : undefined;
-  const exposed = resolveExposedPaths(topology, proxy, settings);
-  problems.push(...inbound.authorization.problems, ...upstreams.problems, ...(transparent?.problems ?? []), ...exposed.problems);
+/** The view that all sidecars with this registration share. Its parts are values of their own, so that a change of one leaves the others as they are. */
+const sidecarView = query('sidecar', (topology: Topology, registration: Registration): SidecarView => {
+  const { service, transparent, outboundPort, meshGatewayMode, upstreams: explicit, ownAddresses, tuning } = registration;
+  const inbound = inboundOf(topology, inboundRequestOf(registration));
+  const outbound: OutboundRequest = { service, transparent, outboundPort, meshGatewayMode, explicit, ownAddresses };
+  const { upstreams, problems } = upstreamsOf(topology, outbound);
   return {
-    id: proxy.id,
-    node: proxy.node,
+    kind: 'sidecar',
     service,
-    serviceId: sidecar.destination_service_id,
+    context: contextOf(topology, { accessLogs: registration.accessLogs, listenerTracingJson: tuning.listenerTracingJson }),
+    inbound: inbound.view,
+    upstreams,
+    endpoints: endpointsOfTargets(topology, upstreams),
+    transparent: transparent ? transparentViewOf(topology, outbound) : undefined,
+    jwtProviders: jwtProvidersOf(topology),
+    envoyExtensions: registration.envoyExtensions,
+    problems: [...inbound.problems, ...problems],
+  };
+});
+
+const contextOf = query(
+  'context',
+  (topology: Topology, settings: Pick<ProxyContext, 'accessLogs' | 'listenerTracingJson'>): ProxyContext => ({
     datacenter: topology.datacenter,
     trustDomain: topology.trustDomain,
-    inbound,
-    upstreams: upstreams.upstreams,
-    transparent,
-    exposedPaths: exposed.paths,
-    jwtProviders: [...jwtProvidersOf(topology).values()],
-    mesh,
-    accessLogs: settings.accessLogs,
-    envoyExtensions: settings.envoyExtensions,
-    config: settings.config,
-    problems: problems.map((problem) => ({ ...problem, proxies: [proxy.id] })),
-  };
+    mesh: meshSettings(topology),
+    accessLogs: settings.accessLogs as AccessLogs | undefined,
+    listenerTracingJson: settings.listenerTracingJson,
+  }),
+);
+
+type InboundRequest = Pick<Registration, 'service' | 'permissive' | 'tuning' | 'bindAddress' | 'bindPort' | 'localApp' | 'exposed'>;
+
+function inboundRequestOf({ service, permissive, tuning, bindAddress, bindPort, localApp, exposed }: Registration): InboundRequest {
+  return { service, permissive, tuning, bindAddress, bindPort, localApp, exposed };
 }
 
-function resolveInbound(topology: Topology, proxy: Instance, settings: ProxySettings, mesh: MeshSettings): InboundView {
-  const sidecar = proxy.proxy;
-  const service = sidecar?.destination_service_name ?? '';
-  const protocol = inboundProtocol(settings);
-  const { bind_address: bindAddress, bind_port: bindPort } = settings.config;
-  const servicePort = sidecar?.local_service_port ?? 0;
-  const permissive = settings.mutualTlsMode === 'permissive' && mesh.allowPermissiveMutualTls && servicePort > 0;
+const inboundOf = query('inbound', (topology: Topology, request: InboundRequest): { view: InboundView; problems: readonly Problem[] } => {
+  const { service, tuning, bindAddress, bindPort, localApp } = request;
+  // the registration's word counts here, for callers it does not
+  const protocol = tuning.protocol ?? 'tcp';
+  const authorization = authorizationOf(topology, service, protocol);
+  const { paths: exposedPaths, problems } = withDistinctPorts(service, request.exposed);
+  const permissive = request.permissive && meshSettings(topology).allowPermissiveMutualTls && localApp.port > 0;
   return {
-    protocol,
-    bindAddress: (typeof bindAddress === 'string' && bindAddress) || proxy.address || '0.0.0.0',
-    bindPort: Number(bindPort) || proxy.port,
-    authorization: topology.once(`authorization/${service}/${protocol}`, () =>
-      resolveAuthorization(topology.intentions, service, { protocol, jwtProviders: jwtProvidersOf(topology) }),
-    ),
-    localApp: {
-      address: sidecar?.local_service_address || '127.0.0.1',
-      port: servicePort,
-      socketPath: sidecar?.local_service_socket_path || undefined,
-    },
-    permissivePort: permissive ? servicePort : undefined,
+    view: { protocol, bindAddress, bindPort, authorization, localApp, permissivePort: permissive ? localApp.port : undefined, exposedPaths, tuning },
+    problems: [...authorization.problems, ...problems],
   };
+});
+
+const authorizationOf = query(
+  'authorization',
+  (topology: Topology, service: string, protocol: string): Authorization =>
+    resolveAuthorization(topology.intentions, service, { protocol, jwtProviders: new Map(jwtProvidersOf(topology).map((entry) => [entry.name, entry])) }),
+);
+
+const upstreamsOf = query('upstreams', (topology: Topology, request: OutboundRequest): ResolvedUpstreams => resolveUpstreams(topology, request));
+
+const transparentViewOf = query('transparent proxy', (topology: Topology, request: OutboundRequest) =>
+  resolveTransparentView(topology, request, upstreamsOf(topology, request).upstreams),
+);
+
+/** Apart from the upstreams, because they change far more often. */
+function endpointsOfTargets(topology: Topology, upstreams: readonly UpstreamView[]): ReadonlyMap<string, readonly Endpoint[]> {
+  const endpoints = new Map<string, readonly Endpoint[]>();
+  for (const { route } of upstreams) {
+    if (route.type !== 'chain') continue;
+    for (const { id, service, datacenter, subset } of route.chain.targets.values()) {
+      if (datacenter === topology.datacenter && !endpoints.has(id)) endpoints.set(id, endpointsOf(topology, service, subset.filter, subset.only_passing));
+    }
+  }
+  return endpoints;
 }
 
-function jwtProvidersOf(topology: Topology): ReadonlyMap<string, JwtProvider> {
-  return topology.once('jwt-providers', () => new Map(topology.mesh.configEntries.ofKind('jwt-provider').map((entry) => [entry.name, entry])));
-}
+const jwtProvidersOf = query('jwt providers', (topology: Topology): readonly JwtProvider[] => topology.entriesOfKind('jwt-provider'));

@@ -1,52 +1,53 @@
 import { isIP } from 'node:net';
 import { normalAddress } from '../mesh/check/address.ts';
-import { type Instance, reachableAddress } from '../mesh/instance.ts';
+import { instanceKey, reachableAddress } from '../mesh/instance.ts';
 import { parseInstanceFilter } from '../mesh/instance-filter/instance-filter.ts';
 import { serviceSpiffeId } from '../mesh/spiffe-id.ts';
+import { query } from '../query/query-store.ts';
 import { resolveDeniedRanges } from './denied-ranges.ts';
+import { destinationServices } from './destinations.ts';
 import type { ChainTarget } from './discovery-chain/chain.ts';
-import { resolveEndpoints } from './endpoints.ts';
-import type { MeshSettings } from './mesh-settings.ts';
+import { endpointsOf } from './endpoints.ts';
+import { directlyDialedInstancesOf, meshInstancesOf } from './mesh-instances.ts';
+import { meshSettings } from './mesh-settings.ts';
 import { serviceSni } from './names.ts';
-import type { ProxySettings } from './proxy-settings.ts';
 import type { DestinationView, DirectDial, TransparentView, UpstreamView } from './proxy-view.ts';
 import type { Topology } from './topology.ts';
+import type { OutboundRequest } from './upstreams.ts';
+import { virtualAddressOwner } from './virtual-address-owners.ts';
 import { isVirtualIp } from './virtual-ips.ts';
 
-export function resolveTransparentView(
-  topology: Topology,
-  proxy: Instance,
-  settings: ProxySettings,
-  mesh: MeshSettings,
-  upstreams: readonly UpstreamView[],
-): TransparentView {
+export function resolveTransparentView(topology: Topology, request: OutboundRequest, upstreams: readonly UpstreamView[]): TransparentView {
   const directDials = resolveDirectDials(topology, upstreams);
-  const destinations = resolveDestinations(topology, proxy.proxy?.destination_service_name ?? '');
+  const destinations = destinationsOf(topology, request.service);
   const reachable = new Set([
     ...upstreams.flatMap(({ virtualAddresses }) => virtualAddresses),
     ...directDials.flatMap(({ addresses }) => addresses),
     ...destinations.flatMap(({ addresses }) => addresses),
   ]);
   return {
-    outboundPort: settings.outboundListenerPort,
+    outboundPort: request.outboundPort,
     directDials,
     destinations,
-    deniedRanges: resolveDeniedRanges(topology, proxy, reachable),
-    passOthersOn: !mesh.destinationsOnly,
-    problems: [],
+    deniedRanges: resolveDeniedRanges(topology, request, reachable),
+    passOthersOn: !meshSettings(topology).destinationsOnly,
   };
+}
+
+/** An instance that callers dial by its own address. */
+interface DialedInstance {
+  readonly address: string;
+  readonly instance: string;
 }
 
 /** Two services may claim one address; as in Consul the instance that was written last has it. */
 function resolveDirectDials(topology: Topology, upstreams: readonly UpstreamView[]): DirectDial[] {
-  const owners = new Map<string, { target: ChainTarget; order: number }>();
+  const owners = new Map<string, { readonly target: ChainTarget; readonly instance: string }>();
   for (const target of localTargets(topology, upstreams)) {
-    for (const instance of directlyDialedInstances(topology, target)) {
-      const address = reachableAddress(instance);
+    for (const { address, instance } of dialedInstancesOf(topology, target.service, target.subset.filter, target.transparent_proxy.dialed_directly)) {
       if (meansAnother(topology, target.service, address)) continue;
-      const order = topology.orderOf(instance);
       const owner = owners.get(address);
-      if (isIP(address) !== 0 && (!owner || owner.order < order)) owners.set(address, { target, order });
+      if (!owner || isLater(topology, address, instance, owner.instance)) owners.set(address, { target, instance });
     }
   }
   const byTarget = new Map<string, DirectDial>();
@@ -68,7 +69,7 @@ function resolveDirectDials(topology: Topology, upstreams: readonly UpstreamView
 function meansAnother(topology: Topology, service: string, address: string): boolean {
   if (isIP(address) === 0) return false;
   const normal = normalAddress(address);
-  const owner = topology.virtualAddressOwner(normal);
+  const owner = virtualAddressOwner(topology, normal);
   return owner === undefined ? isVirtualIp(normal) : owner !== service;
 }
 
@@ -83,24 +84,29 @@ function localTargets(topology: Topology, upstreams: readonly UpstreamView[]): C
   return [...targets.values()];
 }
 
-function directlyDialedInstances(topology: Topology, target: ChainTarget): Instance[] {
-  const filter = parseInstanceFilter(target.subset.filter);
-  return topology
-    .meshInstancesOf(target.service)
-    .filter((instance) => target.transparent_proxy.dialed_directly || topology.settingsOf(instance).dialedDirectly)
-    .filter(filter.matches);
+/** Those of a target's instances that are dialed directly: all of them where the target says so, else those whose own settings do. */
+const dialedInstancesOf = query(
+  'directly dialed instances of a target',
+  (topology: Topology, service: string, filter: string, all: boolean): readonly DialedInstance[] =>
+    (all ? meshInstancesOf(topology, service) : directlyDialedInstancesOf(topology, service))
+      .filter(parseInstanceFilter(filter).matches)
+      .map((instance) => ({ address: reachableAddress(instance), instance: instanceKey(instance) }))
+      .filter(({ address }) => isIP(address) !== 0),
+);
+
+function isLater(topology: Topology, address: string, one: string, other: string): boolean {
+  const order = topology.meshInstancesAt(address).map(instanceKey);
+  return order.indexOf(one) > order.indexOf(other);
 }
 
-function resolveDestinations(topology: Topology, self: string): readonly DestinationView[] {
-  return topology.once(`destinations/${self}`, () =>
-    [...topology.destinations.values()]
-      .filter(({ service }) => topology.intentions.mayCall(self, service))
-      .map((destination) => ({
-        ...destination,
-        addresses: destination.addresses.filter((address) => !meansAnother(topology, destination.service, address)),
-        spiffeId: serviceSpiffeId(destination.service, topology),
-        endpoints: resolveEndpoints(topology.meshInstancesOf(destination.service), false),
-      }))
-      .sort((a, b) => (a.service < b.service ? -1 : 1)),
-  );
-}
+const destinationsOf = query('destinations of a caller', (topology: Topology, caller: string): readonly DestinationView[] =>
+  [...destinationServices(topology).values()]
+    .filter(({ service }) => topology.intentions.mayCall(caller, service))
+    .map((destination) => ({
+      ...destination,
+      addresses: destination.addresses.filter((address) => !meansAnother(topology, destination.service, address)),
+      spiffeId: serviceSpiffeId(destination.service, topology),
+      endpoints: endpointsOf(topology, destination.service, '', false),
+    }))
+    .sort((a, b) => (a.service < b.service ? -1 : 1)),
+);

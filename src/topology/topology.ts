@@ -1,13 +1,12 @@
 import type { Instance } from '../mesh/instance.ts';
-import type { Mesh } from '../mesh/mesh.ts';
-import type { Problem } from '../mesh/problem.ts';
+import type { EntryLookup } from '../mesh/mesh.ts';
+import type { ConfigEntryKind, EntryOfKind } from '../mesh/schema/config-entry.ts';
 import { sameName } from '../mesh/service-names.ts';
 import type { Realm } from '../mesh/spiffe-id.ts';
-import type { DestinationService } from './destinations.ts';
+import type { QuerySource } from '../query/query-store.ts';
 import type { Intentions } from './intentions.ts';
-import type { ProxySettings } from './proxy-settings.ts';
 
-/** What a mesh does not say itself. */
+/** Facts from outside the mesh: the trust domain of the CA, and the virtual IPs that were allocated. */
 export interface TopologyFacts {
   readonly trustDomain: string;
   /** Service → its virtual IP. */
@@ -15,39 +14,40 @@ export interface TopologyFacts {
 }
 
 /**
- * A mesh, indexed once so that the view of a proxy costs what its own upstreams cost, not what the mesh does. Immutable to its
- * users; what is expensive and shared by several proxies is worked out on first use and kept.
+ * The questions that derived values may put to a mesh. Every answer is noted by the store, and a change of the mesh touches only values that
+ * were derived from an answer that differs. So there is no question here that is not noted, and none that is wider than a value needs.
  */
-export interface Topology extends Realm {
-  readonly mesh: Mesh;
+export interface Topology extends Realm, QuerySource {
+  readonly entries: EntryLookup;
+  /** In the order of writing. A value derived from this changes with every entry of the kind: prefer `entries`. */
+  entriesOfKind<Kind extends ConfigEntryKind>(kind: Kind): readonly EntryOfKind<Kind>[];
+  readonly defaultIntentionPolicy: 'allow' | 'deny';
+  /** The destinations that an intention lets this caller call, exact names only. Another intention may still deny one of them. */
+  permittedTo(caller: string): ReadonlySet<string>;
+  /** Who may call whom. */
   readonly intentions: Intentions;
   /** Every name that can be called as a service: what is registered, and what merely has a virtual IP (routers, redirects, …). */
-  readonly callableServices: ReadonlySet<string>;
-  /** Those of the callable services that intentions let `source` call, in no particular order; it may be among them itself. */
-  callableBy(source: string): readonly string[];
-  /** Services that stand for addresses outside the mesh (`destination` of their service-defaults). */
-  readonly destinations: ReadonlyMap<string, DestinationService>;
-  /** Whoever accepts mutual TLS for a service: its sidecars, Connect-native instances, terminating gateways. In the order of writing. */
-  meshInstancesOf(service: string): readonly Instance[];
+  readonly callableServices: readonly string[];
+  isCallable(service: string): boolean;
+  /** The sidecars and Connect-native instances of a service. In the order of writing. See `meshInstancesOf`. */
+  ownMeshInstancesOf(service: string): readonly Instance[];
+  /** Services with sidecars or Connect-native instances. */
+  readonly meshServices: readonly string[];
+  readonly terminatingGateways: readonly Instance[];
   /** The ordinary instances of a service. */
   instancesOf(service: string): readonly Instance[];
-  /** Virtual addresses that are not in the range of virtual IPs: manual ones, Kubernetes' cluster IPs, IPv6. */
-  readonly outsideVirtualAddresses: readonly string[];
-  /** Addresses of instances that callers dial directly. */
-  readonly directlyDialedAddresses: readonly string[];
-  virtualIpOf(service: string): string | undefined;
-  /** The one service that a virtual address means. */
-  virtualAddressOwner(address: string): string | undefined;
-  /** All that are known, also those that several services claim and that mean none of them. */
-  readonly virtualAddresses: readonly string[];
-  /** Who claims a virtual address that is not its own. */
-  readonly virtualAddressProblems: readonly Problem[];
   instancesById(id: string): readonly Instance[];
-  settingsOf(proxy: Instance): ProxySettings;
-  /** Where the instance stands in the order of writing; the later of two wins an address both claim. */
-  orderOf(instance: Instance): number;
-  /** The result of `compute` for this key, worked out once. */
-  once<Value>(key: string, compute: () => Value): Value;
+  /** Sidecars and Connect-native instances that others reach by this address. In the order of writing. */
+  meshInstancesAt(address: string): readonly Instance[];
+  /** Services with instances, in the mesh or not, on hosts with this address in its normal form. */
+  servicesAt(address: string): readonly string[];
+  virtualIpOf(service: string): string | undefined;
+  /** The service that an address in its normal form was handed out to, or else is managed for. */
+  holderOf(address: string): string | undefined;
+  /** Virtual IPs managed outside. */
+  manualVirtualIpsOf(service: string): readonly string[];
+  /** Services that have some. */
+  readonly servicesWithManualVirtualIps: readonly string[];
 }
 
 /** Instances with this ID: at most one per node. */

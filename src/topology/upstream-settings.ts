@@ -1,4 +1,4 @@
-import type { Mesh } from '../mesh/mesh.ts';
+import type { EntryLookup } from '../mesh/mesh.ts';
 import type { Upstream } from '../mesh/schema/upstream.ts';
 import { type UpstreamTuning, upstreamTuning } from '../mesh/schema/upstream.ts';
 
@@ -9,8 +9,8 @@ export type UpstreamSettings = Partial<UpstreamTuning>;
  * An explicit upstream's own `config` wins over the caller's service-defaults: `overrides` for that upstream over `defaults`.
  * Each key is taken whole from one place. Source: Consul's service-defaults reference, `UpstreamConfig`.
  */
-export function resolveUpstreamSettings(mesh: Mesh, caller: string, callee: string, explicit?: Upstream): UpstreamSettings {
-  const central = mesh.configEntries.get('service-defaults', caller)?.upstream_config;
+export function resolveUpstreamSettings(entries: EntryLookup, caller: string, callee: string, explicit?: Upstream): UpstreamSettings {
+  const central = entries.get('service-defaults', caller)?.upstream_config;
   const override = central?.overrides.find(({ name, peer }) => name === callee && !peer);
   return { ...present(central?.defaults), ...present(override), ...present(explicitSettings(explicit)) };
 }

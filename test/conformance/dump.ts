@@ -81,7 +81,7 @@ async function secretsOf(view: ProxyView, authority: ScratchAuthority): Promise<
   return [
     buildRootsSecret(roots),
     buildCallersSecret(roots, buildCallerSans(view) ?? []),
-    buildLeafSecret(await authority.leaf(serviceSpiffeId(view.service, view))),
+    buildLeafSecret(await authority.leaf(serviceSpiffeId(view.service, view.context))),
   ];
 }
 

@@ -3,9 +3,8 @@ import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
 import { buildResources } from '../../src/envoy/build-resources.ts';
 import { parseMeshFiles } from '../../src/sources/parse-mesh-files.ts';
-import { buildTopology } from '../../src/topology/build-topology.ts';
+import { buildTopology, type MeshTopology } from '../../src/topology/build-topology.ts';
 import { resolveProxyView } from '../../src/topology/resolve-proxy-view.ts';
-import type { Topology } from '../../src/topology/topology.ts';
 import { allocateVirtualIps, NO_VIRTUAL_IPS, namesNeedingVirtualIp } from '../../src/topology/virtual-ips.ts';
 
 /**
@@ -38,14 +37,14 @@ describe.each(goldens.map(({ name }) => name))('%s', (name) => {
   });
 });
 
-function topologyOf(path: string): Topology {
+function topologyOf(path: string): MeshTopology {
   const { mesh, problems } = parseMeshFiles([{ path, text: readFileSync(path, 'utf8') }]);
   if (!mesh) throw new Error(problems.map(({ message }) => message).join('\n'));
   const { assigned } = allocateVirtualIps(NO_VIRTUAL_IPS, namesNeedingVirtualIp(mesh), { pinned: mesh.pinnedVirtualIps, now: 0 });
   return buildTopology(mesh, { trustDomain: mesh.trustDomain ?? 'mesh.test', virtualIps: new Map(Object.entries(assigned)) });
 }
 
-function resourcesByProxy(topology: Topology): ReadonlyMap<string, string> {
+function resourcesByProxy(topology: MeshTopology): ReadonlyMap<string, string> {
   const sidecars = topology.mesh.instances.filter(({ kind, proxy }) => kind === 'connect-proxy' && proxy);
   return new Map(
     sidecars.map((sidecar) => {

@@ -10,6 +10,7 @@ import {
 } from '../../src/envoy/guard/api-fields.ts';
 import type { Mesh } from '../../src/mesh/mesh.ts';
 import { buildTopology } from '../../src/topology/build-topology.ts';
+import { type ProxyTuning, resolveProxyTuning } from '../../src/topology/proxy-tuning.ts';
 import type { ProxyView } from '../../src/topology/proxy-view.ts';
 import { resolveProxyView } from '../../src/topology/resolve-proxy-view.ts';
 import { parseMesh, virtualIpsOf } from '../simulation/parse-mesh.ts';
@@ -83,9 +84,12 @@ function viewOf(protocol: string, policy: string, sources: object[]): ProxyView 
 /** The view with the settings in it, as resolving them would have done. */
 export function withSettings({ view, extensions, config, upstream }: Hostile): ProxyView {
   const base = VIEWS[view % VIEWS.length] as ProxyView;
+  const set = Object.entries(resolveProxyTuning(config)).filter(([, value]) => value !== undefined);
+  const tuning: Partial<ProxyTuning> = Object.fromEntries(set);
   return {
     ...base,
-    config: { ...base.config, ...config },
+    context: { ...base.context, listenerTracingJson: tuning.listenerTracingJson },
+    inbound: { ...base.inbound, tuning: { ...base.inbound.tuning, ...tuning } },
     envoyExtensions: extensions as ProxyView['envoyExtensions'],
     upstreams: base.upstreams.map((one) => ({ ...one, settings: { ...one.settings, ...upstream } })),
   };

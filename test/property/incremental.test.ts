@@ -1,13 +1,14 @@
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
-import { Dependents } from '../../src/control-plane/dependents.ts';
-import { buildResources } from '../../src/envoy/build-resources.ts';
+import { ResourceCache } from '../../src/cache/resource-cache.ts';
+import { Configurations } from '../../src/control-plane/configurations.ts';
+import type { Watch } from '../../src/query/query-store.ts';
 import type { MeshFile } from '../../src/sources/mesh-file.ts';
 import { MeshFileParser } from '../../src/sources/parse-mesh-files.ts';
-import { buildTopology } from '../../src/topology/build-topology.ts';
+import { buildTopology, type MeshTopology } from '../../src/topology/build-topology.ts';
+import type { ProxyView } from '../../src/topology/proxy-view.ts';
 import { resolveProxyView } from '../../src/topology/resolve-proxy-view.ts';
 import { findProxies, type Topology } from '../../src/topology/topology.ts';
-import { trackReads } from '../../src/topology/tracked-topology.ts';
 
 /** Everything that can be there or not, each in a file of its own as a user would keep it. Many of them touch each other. */
 const sidecar = (more: object = {}) => ({ connect: { sidecar_service: { proxy: { mode: 'transparent', ...more } } } });
@@ -119,25 +120,53 @@ function filesOf(pieces: Pieces): MeshFile[] {
 const SERVICES = ['web', 'api', 'db', 'db2', 'cache', 'old', 'batch', 'outside', 'legacy'];
 const PROXIES = ['web', 'api1', 'api2', 'db', 'db2', 'cache', 'batch'].map((name) => `${name}-sidecar-proxy`);
 
+const FACTS = { trustDomain: 'td.consul', virtualIps: new Map(SERVICES.map((name, index) => [name, `240.0.0.${index + 1}`])) };
+
 /** Loads one mesh after another, recomputes what each change touches, and compares with recomputing everything. */
 function followChanges(meshes: readonly Pieces[]): void {
   const parser = new MeshFileParser();
-  const dependents = new Dependents<string>();
-  const kept = new Map<string, string>();
+  const configurations = new Configurations(new ResourceCache());
+  let topology: MeshTopology | undefined;
+  let watches: { readonly id: string; readonly watch: Watch<ProxyView | undefined>; view: ProxyView | undefined; told: boolean }[] = [];
   for (const pieces of meshes) {
     const { mesh } = parser.parse([...filesOf(pieces), { path: 'default.json', text: '{"datacenter":"dc1"}' }]);
     if (!mesh) continue;
-    const topology = buildTopology(mesh, { trustDomain: 'td.consul', virtualIps: new Map(SERVICES.map((name, index) => [name, `240.0.0.${index + 1}`])) });
-    for (const id of dependents.takeTouchedBy(topology)) kept.delete(id);
-    for (const id of PROXIES) {
-      if (!kept.has(id)) {
-        const { topology: tracked, reads } = trackReads(topology);
-        kept.set(id, configuration(tracked, id));
-        dependents.set(id, reads);
-      }
-      expect(kept.get(id)).toEqual(configuration(topology, id));
+    if (topology) topology.update(mesh, FACTS);
+    else {
+      const first = buildTopology(mesh, FACTS);
+      topology = first;
+      watches = PROXIES.map((id) => {
+        const entry = {
+          id,
+          watch: first.store.watch(
+            () => viewOf(first, id),
+            () => void Object.assign(entry, { told: true }),
+          ),
+          view: undefined,
+          told: true,
+        };
+        return entry;
+      });
+    }
+    const afresh = buildTopology(mesh, FACTS);
+    for (const entry of watches) {
+      if (entry.told) entry.view = entry.watch.get();
+      entry.told = false;
+      expect(built(configurations, entry.view)).toEqual(built(new Configurations(new ResourceCache()), viewOf(afresh, entry.id)));
     }
   }
+}
+
+function viewOf(topology: Topology, id: string): ProxyView | undefined {
+  const [proxy] = findProxies(topology, id);
+  return proxy && resolveProxyView(topology, proxy);
+}
+
+/** What a view comes to: names and versions of all resources, and the problems. */
+function built(configurations: Configurations, view: ProxyView | undefined): unknown {
+  if (!view) return undefined;
+  const { resources, problems } = configurations.of(view, { ipv6: true });
+  return { problems, resources: Object.entries(resources).map(([type, byName]) => [type, [...byName.values()].map(({ name, version }) => [name, version])]) };
 }
 
 test('recomputing only what a change touches gives what recomputing everything gives', () => {
@@ -148,29 +177,74 @@ test('so it does where keys of a user are named as fields of ours are', () => {
   fc.assert(fc.property(meshesOf(['web', 'api1', 'webApi', 'subsets'], { complete: true }), followChanges), { numRuns: 40 });
 });
 
-test('a change that does not concern a proxy does not touch it', () => {
+/** A mesh in which one service calls another, one hundred times over, and which proxies are watched. */
+function largeMesh() {
+  const pairs = Array.from({ length: 100 }, (_, n) => n);
+  const file = (n: number, more: object = {}) => ({
+    nodes: [
+      { name: `vm-a${n}`, address: `10.1.0.${n + 1}`, services: [{ name: `a${n}`, port: 80, ...sidecar(more) }] },
+      { name: `vm-b${n}`, address: `10.2.0.${n + 1}`, services: [{ name: `b${n}`, port: 80, ...sidecar() }] },
+    ],
+    config_entries: [{ kind: 'service-intentions', name: `b${n}`, sources: [{ name: `a${n}`, action: 'allow' }] }],
+  });
   const parser = new MeshFileParser();
-  const dependents = new Dependents<string>();
-  const load = (...present: string[]) => {
-    const { mesh } = parser.parse(present.map((name) => ({ path: name, text: JSON.stringify(PIECES[name]) })));
+  const files = new Map(pairs.map((n) => [`${n}.json`, file(n) as object]));
+  const load = () => {
+    const { mesh } = parser.parse([...files].map(([path, content]) => ({ path, text: JSON.stringify(content) })));
     if (!mesh) throw new Error('no mesh');
-    return buildTopology(mesh, { trustDomain: 'td.consul', virtualIps: new Map([['api', '240.0.0.1']]) });
+    return mesh;
   };
-  const { topology, reads } = trackReads(load('web', 'api1', 'webApi'));
-  configuration(topology, 'web-sidecar-proxy');
-  dependents.set('web', reads);
-  expect([...dependents.takeTouchedBy(load('web', 'api1', 'webApi', 'cache', 'legacy', 'l7', 'cacheHttp'))]).toEqual(['web']); // cache has a virtual address of its own: refused from now on
-  const again = trackReads(load('web', 'api1', 'webApi'));
-  configuration(again.topology, 'web-sidecar-proxy');
-  dependents.set('web', again.reads);
-  expect([...dependents.takeTouchedBy(load('web', 'api1', 'webApi', 'legacy', 'l7', 'explicit', 'subsets'))]).toEqual(['web']); // subsets of api
-  const last = trackReads(load('web', 'api1', 'webApi'));
-  configuration(last.topology, 'web-sidecar-proxy');
-  dependents.set('web', last.reads);
-  expect([...dependents.takeTouchedBy(load('web', 'api1', 'webApi', 'legacy', 'l7', 'explicit', 'cacheHttp', 'failover'))]).toEqual([]);
-});
-
-function configuration(topology: Topology, id: string): string {
-  const [proxy] = findProxies(topology, id);
-  return proxy ? JSON.stringify(buildResources(resolveProxyView(topology, proxy), { ipv6: true })) : 'not registered';
+  const virtualIps = new Map(pairs.flatMap((n) => [`a${n}`, `b${n}`]).map((name, index) => [name, `240.0.1.${index}`]));
+  const topology = buildTopology(load(), { trustDomain: 'td.consul', virtualIps });
+  const told = new Set<string>();
+  const watches = pairs
+    .flatMap((n) => [`a${n}-sidecar-proxy`, `b${n}-sidecar-proxy`])
+    .map((id) => ({
+      id,
+      watch: topology.store.watch(
+        () => viewOf(topology, id),
+        () => void told.add(id),
+      ),
+    }));
+  for (const { watch } of watches) watch.get();
+  /** Puts a file in place of another (undefined: takes it away), and tells whose views differ and how many values were worked out. */
+  const change = (path: string, content: object | undefined) => {
+    if (content) files.set(path, content);
+    else files.delete(path);
+    const before = new Map(watches.map(({ id, watch }) => [id, watch.get()]));
+    const { computed } = topology.store.counts;
+    told.clear();
+    topology.update(load(), { trustDomain: 'td.consul', virtualIps });
+    for (const { id, watch } of watches) if (told.has(id)) watch.get();
+    const affected = watches.filter(({ id, watch }) => watch.get() !== before.get(id)).map(({ id }) => id);
+    return { affected, computed: topology.store.counts.computed - computed };
+  };
+  return { change, file };
 }
+
+test('a change costs the values that it is about, whatever the size of the mesh', () => {
+  const { change, file } = largeMesh();
+  const moved = change('7.json', { description: 'the same, with other positions', ...file(7) });
+  expect(moved).toEqual({ affected: [], computed: 0 });
+
+  const setting = change('7.json', file(7, { config: { local_connect_timeout_ms: 3000 } }));
+  expect(setting.affected).toEqual(['a7-sidecar-proxy']);
+  expect(setting.computed).toBeLessThan(20);
+
+  const endpoint = change('more.json', node('vm-more', '10.3.0.1', { name: 'b7', id: 'b7-more', port: 80, ...sidecar() }));
+  expect(endpoint.affected).toEqual(['a7-sidecar-proxy']);
+  expect(endpoint.computed).toBeLessThan(30);
+
+  const gone = change('more.json', undefined);
+  expect(gone.affected).toEqual(['a7-sidecar-proxy']);
+  expect(gone.computed).toBeLessThan(30);
+
+  const unrelated = change('more.json', node('vm-more', '10.3.0.1', { name: 'unrelated', port: 80, ...sidecar() }));
+  expect(unrelated.affected).toEqual([]);
+  expect(unrelated.computed).toBeLessThan(10);
+
+  const { config_entries: _, ...withoutIntention } = file(7);
+  const denied = change('7.json', withoutIntention);
+  expect(denied.affected).toEqual(['a7-sidecar-proxy', 'b7-sidecar-proxy']);
+  expect(denied.computed).toBeLessThan(40);
+});

@@ -2,6 +2,7 @@ import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { reachableAddress } from '../../src/mesh/instance.ts';
 import type { Mesh } from '../../src/mesh/mesh.ts';
+import { resolveProxySettings } from '../../src/topology/proxy-settings.ts';
 import { parseUncheckedMesh, virtualIpsOf } from '../simulation/parse-mesh.ts';
 import { type Outcome, Simulation } from '../simulation/simulate.ts';
 import { actionOf, deciding, intentionsAllow, type Rules } from './intentions-oracle.ts';
@@ -140,7 +141,7 @@ describe('by the address of an instance', () => {
               expect(outcome.cluster).toMatch(/^passthrough~/);
               expect([caller.service, target.service, mayReach(mesh, caller.service, target.service, sent)]).toEqual([caller.service, target.service, true]);
             }
-            const { dialedDirectly } = simulation.topology.settingsOf(target.instance);
+            const { dialedDirectly } = resolveProxySettings(simulation.topology.entries, target.instance);
             const mayTry = knowsTheWay(mesh, caller.service, target.service) || caller.service === target.service;
             if (dialedDirectly && !mayTry && !isNamedUpstream(mesh, caller.service)) expect(outcome.cluster ?? 'denied').toBe('denied');
           }

@@ -75,7 +75,9 @@ function isMeantToBeOpen({ view }: Decoded, listener: Listener, chain: FilterCha
   const match = JSON.stringify(chain.filter_chain_match ?? {});
   if (permissivePort !== undefined && listener.name?.startsWith('public_listener') && match === JSON.stringify({ destination_port: permissivePort }))
     return true;
-  const exposed = view.exposedPaths.find(({ listenerPort }) => listener.name?.startsWith('exposed_path_') && listener.name.endsWith(`:${listenerPort}`));
+  const exposed = view.inbound.exposedPaths.find(
+    ({ listenerPort }) => listener.name?.startsWith('exposed_path_') && listener.name.endsWith(`:${listenerPort}`),
+  );
   const manager = chain.filters?.[0]?.typed_config as HttpConnectionManager | undefined;
   const paths = manager?.route_config?.virtual_hosts?.flatMap(({ routes = [] }) => routes.map((route) => route.match?.path));
   const audience = exposed?.audience === 'anybody' || chain.filter_chain_match?.source_prefix_ranges !== undefined;
@@ -160,7 +162,8 @@ function isStopped(
     if (type === `${HTTP}rbac.v3.RBAC` && !disabled && !hasOverride(routes, name)) {
       const rules = (config as { rules?: Rbac }).rules;
       const looksAtPaths = JSON.stringify(rules).includes('url_path');
-      const oneForm = !looksAtPaths || view.mesh.requestNormalization?.insecure_disable_path_normalization || (manager.normalize_path && manager.merge_slashes);
+      const oneForm =
+        !looksAtPaths || view.context.mesh.requestNormalization?.insecure_disable_path_normalization || (manager.normalize_path && manager.merge_slashes);
       return rules !== undefined && !!oneForm && !rbacAllows(rules, asRequest(intruder));
     }
     if (!HARMLESS.includes(type)) return false;

@@ -1,5 +1,5 @@
 import { RESOURCE_TYPES, type ResourceType, type Snapshot } from '../../src/cache/resource.ts';
-import { buildSnapshot, ResourceCache } from '../../src/cache/resource-cache.ts';
+import { groupByType, ResourceCache, succeed } from '../../src/cache/resource-cache.ts';
 
 /** What a proxy should have, in shorthand: type → name → a tag that stands for the content. */
 export type State = Partial<Record<ResourceType, Record<string, string>>>;
@@ -56,7 +56,7 @@ export function snapshotMaker(): (state: State) => Snapshot {
         ([name, tag]) => [type as ResourceType, cache.intern(type as ResourceType, name, bodyOf(type as ResourceType, name, tag))] as const,
       ),
     );
-    previous = buildSnapshot(resources, previous);
+    previous = succeed(previous, groupByType(resources));
     made.set(key, previous);
     return previous;
   };

@@ -65,7 +65,7 @@ describe('a virtual address', () => {
   test.each(['aaa', 'zzz'])('that was handed out stays with its service, though %s claims it', (thief) => {
     const simulated = simulate(mesh(tagged(thief, '240.0.0.2')));
     expect(simulated.call({ from: 'web', to: '240.0.0.2:80' })).toMatchObject({ outcome: 'reaches', instances: ['api'] });
-    expect(simulated.topology.virtualAddressProblems).toMatchObject([{ code: 'virtual-ip-taken', message: expect.stringContaining('"api"') }]);
+    expect(simulated.topology.virtualAddressProblems()).toMatchObject([{ code: 'virtual-ip-taken', message: expect.stringContaining('"api"') }]);
   });
 
   test.each(['aaa', 'zzz'])('leads a caller who may not reach its service nowhere, though %s claims it', (thief) => {
@@ -80,7 +80,7 @@ describe('a virtual address', () => {
     ["of another service's instance", '10.0.0.2'],
   ])('%s is no claim', (_, address) => {
     const simulated = simulate(mesh(tagged('aaa', address)));
-    expect(simulated.topology.virtualAddressProblems).toMatchObject([{ code: 'virtual-ip-taken' }]);
+    expect(simulated.topology.virtualAddressProblems()).toMatchObject([{ code: 'virtual-ip-taken' }]);
     const chains = simulated.sidecar('web').listeners.flatMap(({ filter_chains: all = [] }) => all);
     const aaa = chains.filter((chain) => JSON.stringify(chain).includes('"aaa.default.dc1')).flatMap((chain) => chain.filter_chain_match?.prefix_ranges ?? []);
     expect(aaa.map(({ address_prefix: prefix }) => prefix)).not.toContain(address);
@@ -95,7 +95,7 @@ describe('a virtual address', () => {
     const text = `{ services: [web, ${tagged('aaa', '172.20.0.9')}, ${tagged('zzz', '172.20.0.9')}], intentions: ['web => aaa: allow', 'web => zzz: allow'] }`;
     const simulated = simulate(text);
     expect(simulated.call({ from: 'web', to: '172.20.0.9:80' })).toMatchObject({ outcome: 'denied', at: 'web', cluster: 'denied' });
-    expect(simulated.topology.virtualAddressProblems).toHaveLength(2);
+    expect(simulated.topology.virtualAddressProblems()).toHaveLength(2);
   });
 
   test('is not had by a destination outside, on no port', () => {

@@ -1,6 +1,7 @@
-import { buildSecrets } from '../../src/control-plane/build-secrets.ts';
+import { buildValidation } from '../../src/control-plane/secrets.ts';
 import { buildResources } from '../../src/envoy/build-resources.ts';
 import type { EnvoyResource, EnvoyTraits } from '../../src/envoy/resource.ts';
+import { buildLeafSecret } from '../../src/envoy/secret.ts';
 import { type Instance, reachableAddress } from '../../src/mesh/instance.ts';
 import type { Problem } from '../../src/mesh/problem.ts';
 import { serviceSpiffeId } from '../../src/mesh/spiffe-id.ts';
@@ -38,14 +39,14 @@ export class Sidecar {
     const view = resolveProxyView(topology, instance);
     const built = buildResources(view, traits);
     this.instance = instance;
-    this.id = view.id;
+    this.id = instance.id;
     this.service = view.service;
-    this.serviceId = view.serviceId;
-    this.identity = serviceSpiffeId(view.service, view);
+    this.serviceId = instance.proxy?.destination_service_id ?? '';
+    this.identity = serviceSpiffeId(view.service, view.context);
     this.address = reachableAddress(instance);
     this.applicationPort = view.inbound.localApp.port;
     this.captures = view.transparent !== undefined;
-    this.resources = [...built.resources, ...buildSecrets(view, ['the roots'], new Map([['leaf', { certificateChain: 'a leaf', privateKey: 'its key' }]]))];
+    this.resources = [...built.resources, ...buildValidation(view, ['the roots']), buildLeafSecret({ certificateChain: 'a leaf', privateKey: 'its key' })];
     this.problems = built.problems;
     this.#byKey = new Map(this.resources.map(({ type, name, body }) => [`${type}/${name}`, body]));
   }

@@ -2,8 +2,7 @@ import { type Instance, reachableAddress } from '../../src/mesh/instance.ts';
 import type { Mesh } from '../../src/mesh/mesh.ts';
 import { serviceSpiffeId } from '../../src/mesh/spiffe-id.ts';
 import type { envoy_extensions_transport_sockets_tls_v3_SubjectAltNameMatcher as SubjectAltNameMatcher } from '../../src/proto/generated/types.ts';
-import { buildTopology } from '../../src/topology/build-topology.ts';
-import type { Topology } from '../../src/topology/topology.ts';
+import { buildTopology, type MeshTopology } from '../../src/topology/build-topology.ts';
 import { configOf, findConfig } from './any.ts';
 import { type Host, hostsOf } from './endpoints.ts';
 import { chooseFilterChain } from './filter-chain.ts';
@@ -74,7 +73,7 @@ function simulationOf(mesh: Mesh): Simulation {
  */
 export class Simulation {
   readonly mesh: Mesh;
-  readonly topology: Topology;
+  readonly topology: MeshTopology;
   readonly #virtualIps: ReadonlyMap<string, string>;
   readonly #sidecars = new Map<Instance, Sidecar>();
 

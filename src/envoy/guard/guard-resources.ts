@@ -34,7 +34,7 @@ export function guardResources(resources: readonly EnvoyResource[], input: Guard
   const { view, publicListener } = input;
   const problems: Problem[] = [];
   const own = new Map(input.own.map(({ type, name, body }) => [`${type}/${name}`, body]));
-  const exposed = new Set(view.exposedPaths.map(({ path, listenerPort }) => exposedListenerName(path, view.inbound.bindAddress, listenerPort)));
+  const exposed = new Set(view.inbound.exposedPaths.map(({ path, listenerPort }) => exposedListenerName(path, view.inbound.bindAddress, listenerPort)));
   const isTouched = ({ type, name, body }: EnvoyResource) => own.get(`${type}/${name}`) !== body;
   const settle = <Body extends object>(resource: EnvoyResource, { body, faults }: Guarded<Body>): EnvoyResource => {
     problems.push(...faults.map((fault) => problemOf(view, resource, fault)));

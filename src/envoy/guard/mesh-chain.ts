@@ -56,7 +56,7 @@ export function meshChainFault(view: ProxyView, chain: FilterChain, routes: Rout
 }
 
 /** Certificates are demanded, and verified with a secret of adsum's. */
-function transportFault({ inbound, mesh }: ProxyView, { transport_socket: socket }: FilterChain, secrets: readonly string[]): string | undefined {
+function transportFault({ inbound, context: { mesh } }: ProxyView, { transport_socket: socket }: FilterChain, secrets: readonly string[]): string | undefined {
   const context = socket?.typed_config as
     | { '@type'?: string; require_client_certificate?: boolean; common_tls_context?: { validation_context_sds_secret_config?: { name?: string } } }
     | undefined;
@@ -67,7 +67,7 @@ function transportFault({ inbound, mesh }: ProxyView, { transport_socket: socket
   return ours ? undefined : 'it verifies client certificates otherwise than the mesh does';
 }
 
-function connectionsFault({ inbound, trustDomain }: ProxyView, [first]: readonly Filter[]): string | undefined {
+function connectionsFault({ inbound, context: { trustDomain } }: ProxyView, [first]: readonly Filter[]): string | undefined {
   const fitting = [inbound.authorization, connectionsOnly(inbound.authorization)].find((authorization) =>
     sameMessage('envoy.config.listener.v3.Filter', first, buildNetworkRbac(authorization, trustDomain)),
   );
@@ -88,7 +88,7 @@ const BEFORE_AUTHORIZATION: readonly string[] = [TYPES.grpcStats, TYPES.grpcBrid
 
 function httpFiltersFault(view: ProxyView, filters: readonly HttpFilter[]): string | undefined {
   const start = filters.findIndex(({ typed_config, config_discovery }) => config_discovery || !BEFORE_AUTHORIZATION.includes(typed_config?.['@type'] ?? ''));
-  const expected = authorizationFilters(view);
+  const expected = authorizationFilters(view.context, view.inbound);
   const isExpected = expected.every((filter, index) => {
     const written = filters[start + index];
     return start >= 0 && sameMessage('envoy.extensions.filters.network.http_connection_manager.v3.HttpFilter', written, filter);
@@ -133,7 +133,7 @@ function managerFault(view: ProxyView, manager: HttpConnectionManager & { '@type
   if (unknown) return `its HTTP connection manager sets ${unknown}`;
   if (manager.upgrade_configs?.some(({ filters }) => filters && filters.length > 0)) return 'it handles an upgrade with filters of its own';
   if (!looksAtPaths(view.inbound.authorization)) return undefined;
-  const normalized = { ...manager, ...requestNormalization(view) };
+  const normalized = { ...manager, ...requestNormalization(view.context, view.inbound) };
   const same = sameMessage('envoy.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager', fields, withoutType(normalized));
   return same ? undefined : 'it does not bring paths into the form that intentions need';
 }
@@ -147,7 +147,7 @@ function routesFault(view: ProxyView, { route_config: inline, rds }: HttpConnect
   const fetched = rds ? routes.get(rds.route_config_name ?? '') : undefined;
   if (rds && (!rds.config_source?.ads || !fetched)) return 'it fetches its routes from elsewhere';
   if (inline?.vhds ?? fetched?.vhds) return 'it fetches its virtual hosts from elsewhere';
-  const names = new Set(authorizationFilters(view).map(({ name }) => name ?? ''));
+  const names = new Set(authorizationFilters(view.context, view.inbound).map(({ name }) => name ?? ''));
   return overrides(inline ?? fetched, names) ? 'a route of it overrides the authorization' : undefined;
 }
 

@@ -72,7 +72,7 @@ function isPermissive(
 
 /** The chain with the authorization of requests in front of the filters that users put there. */
 function authorizedFirst(view: ProxyView, chain: FilterChain): FilterChain {
-  const authorization = new Set(authorizationFilters(view).map(({ name }) => name));
+  const authorization = new Set(authorizationFilters(view.context, view.inbound).map(({ name }) => name));
   const filters = chain.filters?.map((filter) => {
     if (filter.typed_config?.['@type'] !== TYPES.manager) return filter;
     const manager = filter.typed_config as HttpConnectionManager & NonNullable<typeof filter.typed_config>;

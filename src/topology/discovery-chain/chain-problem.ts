@@ -1,8 +1,8 @@
-import type { ConfigEntries } from '../../mesh/mesh.ts';
+import type { EntryLookup } from '../../mesh/mesh.ts';
 import type { Problem, ProblemSubject } from '../../mesh/problem.ts';
 
 /** The config entry that shapes the chain of a service from the top. */
-export function chainSubject(entries: ConfigEntries, service: string): ProblemSubject {
+export function chainSubject(entries: EntryLookup, service: string): ProblemSubject {
   const kinds = ['service-router', 'service-splitter', 'service-resolver', 'service-defaults'] as const;
   const kind = kinds.find((one) => entries.get(one, service) !== undefined);
   return { kind: kind ?? 'service-defaults', name: service };

@@ -1,4 +1,4 @@
-import type { ConfigEntries } from '../../mesh/mesh.ts';
+import type { EntryLookup } from '../../mesh/mesh.ts';
 import type { HttpHeaderModifiers } from '../../mesh/schema/http-header-modifiers.ts';
 import type { LoadBalancer } from '../../mesh/schema/service-resolver.ts';
 import type { ServiceRoute } from '../../mesh/schema/service-router.ts';
@@ -16,7 +16,7 @@ export interface ChainOverrides {
 /** What to compile. */
 export interface ChainRequest {
   readonly service: string;
-  readonly entries: ConfigEntries;
+  readonly entries: EntryLookup;
   readonly datacenter: string;
   readonly trustDomain: string;
   readonly overrides?: ChainOverrides;

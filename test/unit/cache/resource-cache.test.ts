@@ -1,6 +1,6 @@
 import { expect, test } from 'vitest';
 import { collectionVersion } from '../../../src/cache/collection-version.ts';
-import { buildSnapshot, emptySnapshot, ResourceCache } from '../../../src/cache/resource-cache.ts';
+import { groupByType, ResourceCache, succeed } from '../../../src/cache/resource-cache.ts';
 
 test('equal content is one object, whatever the order of its fields; other content, type or name is another', () => {
   const cache = new ResourceCache();
@@ -33,29 +33,29 @@ test('a snapshot keeps the very map of a type without a change, and itself when 
   const cache = new ResourceCache();
   const a = cache.intern('cluster', 'a', { name: 'a' });
   const l = cache.intern('listener', 'l', { name: 'l' });
-  const first = buildSnapshot([
+  const first = groupByType([
     ['cluster', a],
     ['listener', l],
   ]);
   expect(
-    buildSnapshot(
-      [
+    succeed(
+      first,
+      groupByType([
         ['listener', l],
         ['cluster', a],
-      ],
-      first,
+      ]),
     ),
   ).toBe(first);
-  const second = buildSnapshot([['cluster', a]], first);
+  const second = succeed(first, groupByType([['cluster', a]]));
   expect(second.cluster).toBe(first.cluster);
   expect(second.listener.size).toBe(0);
-  expect(second.secret).toBe(emptySnapshot.secret);
+  expect(second.secret).toBe(first.secret);
 });
 
 test('the version of a type does not depend on the order of its resources', () => {
   const cache = new ResourceCache();
   const [a, b] = ['a', 'b'].map((name) => ['cluster', cache.intern('cluster', name, { name })] as const);
   if (!a || !b) throw new Error('two clusters');
-  expect(collectionVersion(buildSnapshot([a, b]).cluster)).toBe(collectionVersion(buildSnapshot([b, a]).cluster));
-  expect(collectionVersion(buildSnapshot([a]).cluster)).not.toBe(collectionVersion(buildSnapshot([a, b]).cluster));
+  expect(collectionVersion(groupByType([a, b]).cluster)).toBe(collectionVersion(groupByType([b, a]).cluster));
+  expect(collectionVersion(groupByType([a]).cluster)).not.toBe(collectionVersion(groupByType([a, b]).cluster));
 });

@@ -1,6 +1,6 @@
 import { expect, test } from 'vitest';
 import type { CachedResource, ResourceType, Snapshot } from '../../../src/cache/resource.ts';
-import { buildSnapshot, emptySnapshot } from '../../../src/cache/resource-cache.ts';
+import { groupByType, succeed } from '../../../src/cache/resource-cache.ts';
 import { LINGER_MS, withLingering } from '../../../src/control-plane/lingering.ts';
 
 const known = new Map<string, CachedResource>();
@@ -10,7 +10,7 @@ function resource(name: string, endpoints?: string): CachedResource {
   return made;
 }
 /** `api` is a cluster of that name with its endpoints; `local_app` has none. */
-function snapshot(clusters: readonly string[], previous: Snapshot = emptySnapshot): Snapshot {
+function snapshot(clusters: readonly string[], previous?: Snapshot): Snapshot {
   const resources = clusters.flatMap((name): [ResourceType, CachedResource][] =>
     name === 'local_app'
       ? [['cluster', resource(name)]]
@@ -19,7 +19,7 @@ function snapshot(clusters: readonly string[], previous: Snapshot = emptySnapsho
           ['endpoint', resource(`${name}`)],
         ],
   );
-  return buildSnapshot(resources, previous);
+  return succeed(previous, groupByType(resources));
 }
 const names = ({ cluster, endpoint }: Snapshot) => [[...cluster.keys()].sort(), [...endpoint.keys()].sort()];
 

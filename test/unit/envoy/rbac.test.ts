@@ -5,7 +5,7 @@ import { buildHttpRbac, buildNetworkRbac } from '../../../src/envoy/rbac.ts';
 import { configEntrySchemas } from '../../../src/mesh/schema/config-entry.ts';
 import { encodeUnknown } from '../../../src/proto/codec.ts';
 import { resolveAuthorization } from '../../../src/topology/authorization.ts';
-import { buildIntentionIndex } from '../../../src/topology/intentions.ts';
+import { buildIntentions } from '../../../src/topology/intentions.ts';
 
 const remote = configEntrySchemas['jwt-provider'].parse({
   kind: 'jwt-provider',
@@ -26,7 +26,7 @@ const remote = configEntrySchemas['jwt-provider'].parse({
 
 const authorize = (sources: object[], { policy = 'deny' as 'allow' | 'deny', protocol = 'http', jwt = undefined as object | undefined } = {}) => {
   const entry = configEntrySchemas['service-intentions'].parse({ kind: 'service-intentions', name: 'api', sources, ...(jwt && { jwt }) });
-  return resolveAuthorization(buildIntentionIndex([entry], policy), 'api', { protocol, jwtProviders: new Map([[remote.name, remote]]) });
+  return resolveAuthorization(buildIntentions([entry], policy), 'api', { protocol, jwtProviders: new Map([[remote.name, remote]]) });
 };
 const caller = (name: string) => ({ authenticated: { principal_name: { safe_regex: { regex: `^spiffe://mesh.test/ns/default/dc/[^/]+/svc/${name}$` } } } });
 const any = [{ any: true }];

@@ -2,7 +2,7 @@ import { describe, expect, test } from 'vitest';
 import { configEntrySchemas, type EntryOfKind } from '../../../src/mesh/schema/config-entry.ts';
 import { looksAtPaths, resolveAuthorization } from '../../../src/topology/authorization.ts';
 import { jwksAddress } from '../../../src/topology/authorization-jwt.ts';
-import { buildIntentionIndex } from '../../../src/topology/intentions.ts';
+import { buildIntentions } from '../../../src/topology/intentions.ts';
 import { KEY_SET } from '../../simulation/key-set.ts';
 
 const intentions = (name: string, sources: object[], more: object = {}) =>
@@ -16,11 +16,11 @@ const provider = (name: string, more: object = {}): EntryOfKind<'jwt-provider'> 
     ...more,
   });
 const resolve = (entries: ReturnType<typeof intentions>[], protocol: string, providers: EntryOfKind<'jwt-provider'>[] = []) =>
-  resolveAuthorization(buildIntentionIndex(entries, 'deny'), 'api', { protocol, jwtProviders: new Map(providers.map((one) => [one.name, one])) });
+  resolveAuthorization(buildIntentions(entries, 'deny'), 'api', { protocol, jwtProviders: new Map(providers.map((one) => [one.name, one])) });
 
 describe('an intention index', () => {
   test('tells which intention decides', () => {
-    const index = buildIntentionIndex([intentions('api', [{ name: '*', action: 'deny' }]), intentions('*', [{ name: 'web', action: 'allow' }])], 'allow');
+    const index = buildIntentions([intentions('api', [{ name: '*', action: 'deny' }]), intentions('*', [{ name: 'web', action: 'allow' }])], 'allow');
     expect(index.decide('web', 'api')).toMatchObject({ allowed: 'deny', by: { destination: 'api', source: '*' } });
     expect(index.decide('web', 'db')).toMatchObject({ allowed: 'allow', by: { destination: '*', source: 'web' } });
     expect(index.decide('db', 'web')).toEqual({ allowed: 'allow' });
@@ -36,7 +36,7 @@ describe('an intention index', () => {
       { name: 'web', action: 'allow' },
       { name: 'db', action: 'deny' },
     ]);
-    const sources = buildIntentionIndex([wildcard, own], 'deny')
+    const sources = buildIntentions([wildcard, own], 'deny')
       .intentionsFor('api')
       .map(({ destination, source, action }) => [destination, source, action]);
     expect(sources).toEqual([
@@ -48,7 +48,7 @@ describe('an intention index', () => {
   });
 
   test('takes no peer for a local service of that name, and a source that says nothing for denied', () => {
-    const index = buildIntentionIndex([intentions('api', [{ name: 'web', peer: 'other', action: 'allow' }, { name: 'db' }])], 'allow');
+    const index = buildIntentions([intentions('api', [{ name: 'web', peer: 'other', action: 'allow' }, { name: 'db' }])], 'allow');
     expect(index.decide('web', 'api')).toEqual({ allowed: 'allow' });
     expect(index.mayCall('db', 'api')).toBe(false);
   });

@@ -85,10 +85,10 @@ describe('what it refuses', () => {
 describe('settings', () => {
   it('of the registration win over service-defaults, those over proxy-defaults; zeros say nothing', () => {
     const own: Host[] = [['web', '10.0.0.1', { proxy: { config: { local_connect_timeout_ms: 1, max_inbound_connections: 0 } } }]];
-    const { config } = viewOf('web-sidecar-proxy', own, [
+    const { inbound } = viewOf('web-sidecar-proxy', own, [
       { kind: 'proxy-defaults', name: 'global', config: { local_connect_timeout_ms: 3, max_inbound_connections: 3, local_request_timeout_ms: 3 } },
       { kind: 'service-defaults', name: 'web', local_connect_timeout_ms: 2, max_inbound_connections: 2 },
     ]);
-    expect(config).toMatchObject({ local_connect_timeout_ms: 1, max_inbound_connections: 2, local_request_timeout_ms: 3 });
+    expect(inbound.tuning).toMatchObject({ localConnectTimeoutMs: 1, maxInboundConnections: 2, localRequestTimeoutMs: 3 });
   });
 });
