@@ -14,6 +14,7 @@ try {
     const copy = path.join(work, name);
     const run = (command, args, cwd = copy) => execFileSync(command, args, { cwd, stdio: ['ignore', 'pipe', 'inherit'], encoding: 'utf8' });
     run('git', ['clone', '-q', root, copy], work);
+    run('git', ['checkout', '-q', commit]);
     run('npm', ['ci', '--no-audit', '--no-fund', '--loglevel=error']);
     const [{ filename, entryCount, size }] = JSON.parse(run('npm', ['pack', '--json', '--loglevel=error']));
     const sum = createHash('sha256')

@@ -235,8 +235,10 @@ const commands = {
     seen = { startMs: performance.now(), resources: 0, unchanged: 0, removed: 0, bytes: 0, lastMs: 0 };
     for (const sidecar of fleet) sidecar.lastMs = undefined;
   },
-  /** Resolves when nothing has come for a while. */
-  async settle({ quietMs = 1200 }) {
+  /** Resolves when nothing has come for a while. `expected`: something will, so it is waited for first. */
+  async settle({ quietMs = 1200, expected = false }) {
+    const end = performance.now() + 60_000;
+    while (expected && seen.lastMs === 0 && performance.now() < end) await new Promise((done) => setTimeout(done, 20));
     await quiet(quietMs);
     return report();
   },

@@ -94,6 +94,7 @@ export const CHANGES = {
       }),
   },
   'unrelated service': {
+    touchesNobody: true,
     files: (folder, n) => write(folder, `unrelated-${n}.json`, { nodes: [extraNode(n, `zz-${n}`, 1)] }),
     consul: (n) => register(extraNode(n, `zz-${n}`, 1)),
   },

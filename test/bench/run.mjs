@@ -125,7 +125,7 @@ async function measure({ server, target }, mesh, variant, { recording, change, k
       turns.push(
         await spent(async () => {
           await change(kind, n);
-          return fleet.call('settle', {});
+          return fleet.call('settle', CHANGES[kind].touchesNobody ? { quietMs: 2500 } : { expected: true });
         }),
       );
     }
