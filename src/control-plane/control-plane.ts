@@ -93,9 +93,9 @@ export async function startControlPlane(options: ControlPlaneOptions): Promise<C
       now: () => clock.now(),
       logger,
       metrics,
-      serve: (topology) => {
+      serve: (topology, changed) => {
         admission.before(topology);
-        reconciler.setTopology(topology);
+        reconciler.setTopology(topology, changed);
         admission.after();
       },
     });
@@ -118,7 +118,7 @@ export async function startControlPlane(options: ControlPlaneOptions): Promise<C
       ...(dataDir.held ? { socket: adminSocketOf(options.dataDir) } : {}),
       api,
       metrics,
-      observe: () => observeGauges(metrics, { api, leaves, xds }),
+      observe: () => observeGauges(metrics, { api, leaves, xds, reconciler }),
       ...(admission.readAccess ? { readAccess: admission.readAccess } : {}),
     });
     closers.push(() => admin.close());

@@ -15,8 +15,8 @@ export interface MeshLoaderOptions {
   readonly now: () => number;
   readonly logger: Logger;
   readonly metrics: Metrics;
-  /** Called with the topology once there is one, and again after each update of it. */
-  readonly serve: (topology: MeshTopology) => void;
+  /** Called with the topology once there is one, and again after each update of it with the kinds of things that it changed. */
+  readonly serve: (topology: MeshTopology, changed: ReadonlySet<string>) => void;
 }
 
 /** Turns what a source reads into what is served: the new mesh whole, or not at all; then the old one stays. */
@@ -59,14 +59,14 @@ export class MeshLoader implements MeshSink {
       return this.#keepOld([{ code: 'state-not-writable', severity: 'error', message: error.message, hint: 'free space or mend its permissions' }]);
     }
     const facts = { trustDomain: this.#options.realm()?.trustDomain ?? mesh.trustDomain ?? '', virtualIps: addresses };
-    if (this.#topology) this.#topology.update(mesh, facts);
-    else this.#topology = buildTopology(mesh, facts);
+    const changed = this.#topology?.update(mesh, facts) ?? new Set();
+    this.#topology ??= buildTopology(mesh, facts);
     const topology = this.#topology;
     this.#report([...result.problems, ...addressProblems, ...topology.virtualAddressProblems()]);
     this.markFresh();
     this.#served = true;
     this.#options.metrics.meshLoads.inc({ result: 'ok' });
-    this.#options.serve(topology);
+    this.#options.serve(topology, changed);
     this.#options.logger.info({ services: topology.callableServices.length, instances: mesh.instances.length }, 'the mesh is served');
     return true;
   }

@@ -11,6 +11,7 @@ import type { MeshTopology } from '../topology/build-topology.ts';
 import { type ProxyIdentity, resolveProxyIdentity } from '../topology/proxy-identity.ts';
 import { resolveProxyView } from '../topology/resolve-proxy-view.ts';
 import type { Topology } from '../topology/topology.ts';
+import { ChangeMeter } from './change-meter.ts';
 import { type Configuration, Configurations } from './configurations.ts';
 import { withLingering } from './lingering.ts';
 import { locateProxy } from './locate-proxy.ts';
@@ -30,6 +31,8 @@ export interface ReconcilerOptions {
   readonly clock: Clock;
   readonly logger: Logger;
   readonly metrics: Metrics;
+  /** Milliseconds that never go back, for measuring; default `performance.now`. */
+  readonly monotonicMs?: () => number;
 }
 
 /**
@@ -43,19 +46,17 @@ export class Reconciler {
   readonly #configurations: Configurations;
   readonly #secrets: Secrets;
   readonly #queue: FairQueue<ServedProxy>;
+  readonly #changes: ChangeMeter;
   #topology: MeshTopology | undefined;
-  #changedAt: number | undefined;
 
   constructor(options: ReconcilerOptions) {
     this.#options = options;
+    this.#changes = new ChangeMeter(options.metrics, options.monotonicMs ?? (() => performance.now()));
     this.#configurations = new Configurations(options.cache);
     this.#secrets = new Secrets(options.identities, options.cache);
     this.#queue = new FairQueue({
       work: (proxy) => this.#refresh(proxy),
-      drained: () => {
-        if (this.#changedAt !== undefined) options.metrics.rebuildSeconds.observe((performance.now() - this.#changedAt) / 1000);
-        this.#changedAt = undefined;
-      },
+      drained: () => this.#changes.workedOut(),
     });
   }
 
@@ -65,7 +66,12 @@ export class Reconciler {
 
   /** Nothing waits to be computed. */
   get idle(): boolean {
-    return this.#queue.size === 0;
+    return this.waiting === 0;
+  }
+
+  /** Proxies that wait to be computed. */
+  get waiting(): number {
+    return this.#queue.size;
   }
 
   /** Proxies with at least one stream. */
@@ -73,8 +79,11 @@ export class Reconciler {
     return this.#served.values();
   }
 
-  /** Called once there is a topology, and after each update of it. Which proxies an update touches their watches tell. */
-  setTopology(topology: MeshTopology): void {
+  /**
+   * Called once there is a topology, and after each update of it. Which proxies an update touches their watches tell.
+   * @param changed the kinds of things that the update changed
+   */
+  setTopology(topology: MeshTopology, changed: Iterable<string> = []): void {
     if (this.#topology !== topology) {
       this.#topology = topology;
       for (const proxy of this.#served.values()) {
@@ -83,13 +92,19 @@ export class Reconciler {
         this.#queue.add(proxy);
       }
     }
-    if (!this.idle) this.#changedAt ??= performance.now();
+    this.#begin(changed);
   }
 
   /** The leaf of `service` changed; without an argument, the roots did. */
   secretsChanged(service?: string): void {
     const touched = service === undefined ? this.#served.values() : (this.#usersOf.get(service) ?? []);
     for (const proxy of touched) this.#queue.add(proxy);
+    this.#begin([service === undefined ? 'roots' : 'leaf']);
+  }
+
+  #begin(kinds: Iterable<string>): void {
+    this.#changes.begin(kinds);
+    if (this.idle) this.#changes.workedOut();
   }
 
   /**
@@ -140,9 +155,11 @@ export class Reconciler {
       const snapshot = this.#withLingering(proxy, succeed(proxy.snapshot, { ...proxy.configuration.resources, secret }));
       metrics.snapshotsBuilt.inc();
       if (snapshot === proxy.snapshot) return;
+      const isFirst = proxy.snapshot === undefined;
       proxy.snapshot = snapshot;
       metrics.snapshotsChanged.inc();
-      for (const subscriber of proxy.subscribers) subscriber.update(snapshot);
+      const answered = isFirst ? undefined : this.#changes.handOver(proxy.subscribers.size);
+      for (const subscriber of proxy.subscribers) subscriber.update(snapshot, answered);
     } catch (error) {
       proxy.failure = internalProblem(proxy, error);
       logger.error(

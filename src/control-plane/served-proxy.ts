@@ -5,12 +5,13 @@ import type { Problem } from '../mesh/problem.ts';
 import type { Watch } from '../query/query-store.ts';
 import type { ProxyIdentity } from '../topology/proxy-identity.ts';
 import type { ProxyView } from '../topology/proxy-view.ts';
+import type { Answered } from './change-meter.ts';
 import type { Configuration } from './configurations.ts';
 import type { Leaving } from './lingering.ts';
 
 /** Whoever wants a proxy's snapshots: one per xDS stream. */
 export interface SnapshotSubscriber {
-  update(snapshot: Snapshot): void;
+  update(snapshot: Snapshot, answered?: Answered): void;
 }
 
 /** What a topology makes of a proxy: who it is and what it should do, or why it cannot be told. */

@@ -34,8 +34,11 @@ export type EndCode =
 
 /** The stream of one proxy, as the control plane sees it. Both methods may be called at any time; after the end they do nothing. */
 export interface Subscriber {
-  /** Everything the proxy should have now. Equal snapshots cost nothing and send nothing. */
-  update(snapshot: Snapshot): void;
+  /**
+   * Everything the proxy should have now. Equal snapshots cost nothing and send nothing. `answered` is called once, when the proxy has
+   * answered all of it or of what came after it, or the stream has ended, with the bytes that it was sent meanwhile.
+   */
+  update(snapshot: Snapshot, answered?: (bytes: number) => void): void;
   /** Ends the stream with a status that the proxy's operator can read. */
   end(code: EndCode, message: string): void;
 }

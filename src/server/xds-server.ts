@@ -53,6 +53,8 @@ export interface XdsUsage {
   readonly names: number;
   /** Bytes of requests that have arrived and are not worked off. */
   readonly inboundBytes: number;
+  /** Streams that wait for their turn. */
+  readonly waiting: number;
 }
 
 /** How long clients may take to let go of their connections when the server closes. */
@@ -173,6 +175,7 @@ export async function startXdsServer(options: XdsServerOptions): Promise<XdsServ
       streams: budgets.streams.used,
       names: budgets.names.used,
       inboundBytes: budgets.inboundBytes.used,
+      waiting: turns.size,
     }),
     close,
   };

@@ -73,6 +73,9 @@ export class XdsStream implements CarriedStream {
   /** What the stream is counted under once it is known whose it is. */
   #proxyKey?: string;
   #names = 0;
+  #sentBytes = 0;
+  /** Who wants to know when everything was answered. */
+  #waitingForAnswers: { readonly answered: (bytes: number) => void; readonly sentBefore: number }[] = [];
   #writing = false;
   #closed = false;
   #cancelTimer = () => {};
@@ -153,6 +156,7 @@ export class XdsStream implements CarriedStream {
     this.#context.turns.remove(this.#turn);
     this.#inbox.length = 0;
     this.#connection?.close();
+    this.#tellAnswered();
     this.#giveBack();
     if (!this.#node) return;
     const { log, logger, clock } = this.#context;
@@ -229,7 +233,7 @@ export class XdsStream implements CarriedStream {
       logger.debug({ ...this.#fields(), envoy: node.envoyVersion?.join('.'), variant: this.#method.variant }, 'stream opened');
     }
     const subscriber: Subscriber = {
-      update: (snapshot) => this.#update(snapshot),
+      update: (snapshot, answered) => this.#update(snapshot, answered),
       end: (code, message) => this.end(code, message),
     };
     const connection = this.#context.directory.connect(node, subscriber);
@@ -266,8 +270,20 @@ export class XdsStream implements CarriedStream {
     this.end(code, message);
   }
 
-  #update(snapshot: Snapshot): void {
-    if (!this.#closed && this.#session.update(snapshot)) this.#schedule();
+  #update(snapshot: Snapshot, answered?: (bytes: number) => void): void {
+    if (this.#closed) {
+      answered?.(0);
+      return;
+    }
+    if (answered) this.#waitingForAnswers.push({ answered, sentBefore: this.#sentBytes });
+    if (this.#session.update(snapshot) || answered) this.#schedule();
+  }
+
+  #tellAnswered(): void {
+    const waiting = this.#waitingForAnswers;
+    if (waiting.length === 0) return;
+    this.#waitingForAnswers = [];
+    for (const { answered, sentBefore } of waiting) answered(this.#sentBytes - sentBefore);
   }
 
   #schedule(): void {
@@ -293,6 +309,7 @@ export class XdsStream implements CarriedStream {
     this.#cancelTimer = () => {};
     if (!response) {
       if (wakeAt !== undefined) this.#cancelTimer = this.#context.clock.after(wakeAt - now, () => this.#schedule());
+      else if (!this.#session.unanswered) this.#tellAnswered();
       return;
     }
     this.#writing = true;
@@ -304,6 +321,7 @@ export class XdsStream implements CarriedStream {
     const bytes = encoded.encode(this.#method.variant, response);
     metrics.xdsResponses.inc();
     metrics.xdsResponseBytes.inc(bytes.length);
+    this.#sentBytes += bytes.length;
     this.#transport.write(bytes, () => {
       this.#writing = false;
       this.#schedule();

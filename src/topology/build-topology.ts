@@ -5,7 +5,7 @@ import type { Problem } from '../mesh/problem.ts';
 import type { ConfigEntryKind, EntryOfKind } from '../mesh/schema/config-entry.ts';
 import { type Input, QueryStore, type Watch } from '../query/query-store.ts';
 import type { Intentions } from './intentions.ts';
-import { entryKey, type InstanceLookup, MeshIndex } from './mesh-index.ts';
+import { changedKinds, entryKey, type InstanceLookup, MeshIndex } from './mesh-index.ts';
 import type { Topology, TopologyFacts } from './topology.ts';
 import { TrackedIntentions } from './tracked-intentions.ts';
 import { virtualAddressProblems } from './virtual-address-owners.ts';
@@ -124,7 +124,7 @@ export class MeshTopology implements Topology {
   }
 
   /** Goes on with the next mesh. */
-  update(mesh: Mesh, facts: TopologyFacts): void {
+  update(mesh: Mesh, facts: TopologyFacts): ReadonlySet<string> {
     const inputs = this.#inputs;
     const difference = this.#index.update(mesh, facts);
     const changed = (input: Input<unknown>, keys: Iterable<string>) => {
@@ -142,6 +142,7 @@ export class MeshTopology implements Topology {
     if (difference.instances.service.size + difference.virtualIps.size > 0) changed(inputs.callableServices, [ONLY]);
     if (difference.instances.meshService.size > 0) changed(inputs.meshServices, [ONLY]);
     if (difference.manualVirtualIps.size > 0) changed(inputs.manualServices, [ONLY]);
+    return changedKinds(difference);
   }
 }
 

@@ -43,6 +43,14 @@ export interface MeshDifference {
   readonly held: ReadonlySet<string>;
 }
 
+/** What differs, in a few words: kinds of config entries, `instances`, `virtual-ips`. */
+export function changedKinds({ instances, entries, virtualIps, manualVirtualIps }: MeshDifference): Set<string> {
+  const kinds = new Set([...entries].map((entry) => entry.slice(0, entry.indexOf('/'))));
+  if (instances.id.size > 0) kinds.add('instances');
+  if (virtualIps.size + manualVirtualIps.size > 0) kinds.add('virtual-ips');
+  return kinds;
+}
+
 const NOTHING: Mesh = {
   datacenter: '',
   defaultIntentionPolicy: 'deny',

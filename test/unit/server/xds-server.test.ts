@@ -54,6 +54,34 @@ async function until(condition: () => boolean): Promise<void> {
   while (!condition()) await new Promise((resolve) => setImmediate(resolve));
 }
 
+test('who hands over a snapshot is told when the client has answered all of it, or is gone, and how many bytes that took', async () => {
+  const told: number[] = [];
+  const snapshot = snapshotMaker();
+  const give = (state: State) => {
+    for (const subscriber of directory.subscribers) subscriber.update(snapshot(state), (bytes) => told.push(bytes));
+  };
+  make({ cluster: { A: '1' } });
+  const call = rawCall(client, ADS.delta);
+  const received: Buffer[] = [];
+  call.on('data', (bytes: Buffer) => received.push(bytes));
+  const answer = (bytes: Buffer) => call.write(encodeSent('delta', clusterUrl, { nonce: readGot('delta', bytes).nonce }, false));
+  call.write(hello());
+  await until(() => received.length === 1);
+  answer(received[0] ?? Buffer.alloc(0));
+  give({ cluster: { A: '2' } });
+  give({ cluster: { A: '3' } });
+  await until(() => received.length >= 2);
+  expect(told).toEqual([]);
+  answer(received[1] ?? Buffer.alloc(0));
+  await until(() => told.length === 2);
+  expect(told[0]).toBe(received.slice(1).reduce((sum, bytes) => sum + bytes.length, 0));
+  give({ cluster: { A: '4' } });
+  await until(() => received.length >= 3);
+  expect(told).toHaveLength(2);
+  call.cancel();
+  await until(() => told.length === 3);
+});
+
 describe('a stream that cannot be served is ended with the reason', () => {
   const refused = async (first: Buffer, path = ADS.delta) => {
     const call = rawCall(client, path);
