@@ -5,12 +5,14 @@ import { MeshError } from '../control-plane/mesh-error.ts';
 import type { OriginChoice } from '../control-plane/origin.ts';
 import { certificateFromFiles } from '../control-plane/xds-certificate.ts';
 import { formatProblem } from '../mesh/problem.ts';
+import { parseDurationMs } from '../mesh/schema/duration.ts';
 import { systemClock } from '../runtime/clock.ts';
 import { LockHeldError } from '../runtime/folder-lock.ts';
 import type { Logger } from '../runtime/logger.ts';
 import { createMetrics } from '../runtime/metrics.ts';
 import { FileError } from '../runtime/named-file.ts';
 import type { Reloaded } from '../runtime/reloaded.ts';
+import { serviceManager } from '../runtime/service-manager.ts';
 import { StateError } from '../runtime/state-error.ts';
 import type { ServerCertificate } from '../server/tls-credentials.ts';
 import { ConsulTargetError, resolveConsulTarget } from '../sources/consul/consul-target.ts';
@@ -28,13 +30,26 @@ export async function runServe(options: ServeOptions, command: Command, io: CliI
   const settings = { ...resolveOptions(options, io, logger), clock: systemClock, random: Math.random, logger, metrics: createMetrics() };
   if (!settings.certificate && !isLoopbackHost(settings.grpc.host))
     logger.warn({ grpc: options.grpc }, 'xDS is served without TLS: private keys travel in the clear');
+  const shutdownDelayMs = parseShutdownDelay(options.shutdownDelay);
+  const systemd = serviceManager({ env: io.env, logger, pid: process.pid });
   const plane = await startControlPlane(settings).catch((error: unknown) => {
     throw explain(error);
   });
   logger.info({ grpc: plane.grpc, admin: plane.admin, dns: plane.dns ?? 'off', data_dir: settings.dataDir }, 'adsum serves the mesh');
+  systemd.ready(`xDS on ${plane.grpc.host}:${plane.grpc.port}`);
   await new Promise<void>((stop) => (io.signal.aborted ? stop() : io.signal.addEventListener('abort', () => stop(), { once: true })));
-  await plane.close();
+  systemd.stopping();
+  await plane.end(shutdownDelayMs);
   logger.info({}, 'adsum has ended');
+}
+
+/** Above this a process manager has killed it long since. */
+const LONGEST_DELAY_MS = 600_000;
+
+function parseShutdownDelay(text: string): number {
+  const ms = parseDurationMs(text);
+  if (ms === undefined || ms < 0 || ms > LONGEST_DELAY_MS) throw new UsageError(`--shutdown-delay ${text} is no duration of up to 10m, such as 5s`);
+  return ms;
 }
 
 /** Where DNS listens unless told otherwise; beside a Consul there is Consul's own. */

@@ -24,5 +24,6 @@ export interface ServeOptions {
   dns?: string;
   dnsRecursor: string[];
   dnsClients: string[];
+  shutdownDelay: string;
   dataDir?: string;
 }

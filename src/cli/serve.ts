@@ -31,6 +31,7 @@ export function registerServe(program: Command, io: CliIo): void {
     .option('--dns <host:port|off>', 'DNS for *.consul (default 127.0.0.1:8600 with --mesh, off with --consul)')
     .option('--dns-recursor <host[:port]>', 'where other domains are forwarded (repeatable)', repeat, [])
     .option('--dns-clients <network|any>', 'who is answered, such as 192.0.2.0/24 (repeatable; default: this host and private networks)', repeat, [])
+    .option('--shutdown-delay <duration>', 'after SIGTERM: how long /readyz says no before streams are moved to other replicas', '0s')
     .option('--data-dir <dir>', 'CA key, virtual IPs, last good state (default $XDG_STATE_HOME/adsum, /var/lib/adsum for root)');
   command.action(async (options: ServeOptions) => {
     // gRPC, HTTP and protobuf load only here: the short commands should start fast

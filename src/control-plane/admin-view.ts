@@ -37,6 +37,8 @@ export function createAdminApi(parts: {
   admissions: readonly AdmissionStatus[];
   standing: StandingProblems;
   tokens: TokenStore | undefined;
+  /** An orderly end has begun: nobody new should come. */
+  ending: () => boolean;
 }): AdminApi {
   const { reconciler, loader, ca, xds, admissions, standing } = parts;
   const tokens = (): TokenStore => {
@@ -65,6 +67,7 @@ export function createAdminApi(parts: {
 
   return {
     readiness() {
+      if (parts.ending()) return { ready: false, mesh: loader.stale === undefined ? 'fresh' : 'stale', reason: 'adsum is shutting down' };
       if (!loader.served) return { ready: false, mesh: 'none', reason: loader.stale ?? 'no mesh has been loaded yet' };
       return loader.stale === undefined ? { ready: true, mesh: 'fresh' } : { ready: true, mesh: 'stale', reason: loader.stale };
     },

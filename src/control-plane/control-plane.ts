@@ -55,6 +55,12 @@ export interface ControlPlane {
   readonly grpc: HostPort;
   readonly admin: HostPort;
   readonly dns: HostPort | undefined;
+  /**
+   * An orderly end: `/readyz` says no, for `delayMs` everything goes on, then the streams are ended some at a time, and DNS and the admin
+   * port are closed last.
+   */
+  end(delayMs?: number): Promise<void>;
+  /** The end, at once. */
   close(): Promise<void>;
 }
 
@@ -68,6 +74,8 @@ export async function startControlPlane(options: ControlPlaneOptions): Promise<C
   const close = async () => {
     for (const closer of closers.splice(0).reverse()) await closer();
   };
+  let ending = false;
+  let cutShort = () => {};
   try {
     const standing = new StandingProblems(logger);
     const dataDir = await openDataDir(options.dataDir, { clock, problems: standing });
@@ -112,7 +120,7 @@ export async function startControlPlane(options: ControlPlaneOptions): Promise<C
     });
     closers.push(() => xds.close());
     closers.push(reportDeliveredRoots({ ca: authority, clock, idle: () => reconciler.idle, streams: () => xds.streams() }));
-    const api = createAdminApi({ reconciler, loader, ca: authority, xds, admissions: [versions, admission], tokens, standing });
+    const api = createAdminApi({ reconciler, loader, ca: authority, xds, admissions: [versions, admission], tokens, standing, ending: () => ending });
     const admin: AdminServer = await startAdminServer({
       ...options.admin,
       ...(dataDir.held ? { socket: adminSocketOf(options.dataDir) } : {}),
@@ -139,7 +147,26 @@ export async function startControlPlane(options: ControlPlaneOptions): Promise<C
       grpc: { host: options.grpc.host, port: xds.port },
       admin: admin.address,
       dns: dns && options.dns ? { host: options.dns.host, port: dns.port } : undefined,
-      close,
+      async end(delayMs = 0) {
+        // whoever balances load is told first, while everything still works; then the streams go, while DNS and the admin port are there
+        ending = true;
+        if (delayMs > 0) {
+          await new Promise<void>((resolve) => {
+            const cancel = clock.after(delayMs, resolve);
+            cutShort = () => {
+              cancel();
+              resolve();
+            };
+          });
+        }
+        await xds.close();
+        await close();
+      },
+      async close() {
+        ending = true;
+        cutShort();
+        await close();
+      },
     };
   } catch (error) {
     await close();

@@ -42,7 +42,10 @@ export interface XdsServer {
   streams(): StreamStatus[];
   /** What clients make it keep at this moment. */
   usage(): XdsUsage;
-  /** Ends all streams (UNAVAILABLE, so that clients reconnect) within two seconds. */
+  /**
+   * Takes no more connections, and ends all streams (UNAVAILABLE, so that clients connect anew, to another replica where there is one): some
+   * at a time, so that it is not overrun. Connections that clients do not let go of are cut two seconds later.
+   */
   close(): Promise<void>;
 }
 
@@ -59,6 +62,11 @@ export interface XdsUsage {
 
 /** How long clients may take to let go of their connections when the server closes. */
 const CLOSE_MS = 2000;
+
+const SHUTTING_DOWN = 'adsum is shutting down';
+/** Streams ended together when the server closes, and the pause before the next: 2,000 a second. */
+const ENDED_TOGETHER = 200;
+const BETWEEN_ENDS_MS = 100;
 
 /** Streams that HTTP/2 lets a client open on one connection; those above the limit of xDS streams are told why they are ended. */
 const SPARE_STREAMS = 28;
@@ -94,6 +102,7 @@ export async function startXdsServer(options: XdsServerOptions): Promise<XdsServ
   // nonces must not look like those of this server's former life
   const life = randomBytes(3).toString('hex');
   let opened = 0;
+  let closing: Promise<void> | undefined;
 
   const injector = server.createConnectionInjector(tls ? tlsCredentials(tls) : grpc.ServerCredentials.createInsecure());
   const listener = new XdsListener({
@@ -144,7 +153,8 @@ export async function startXdsServer(options: XdsServerOptions): Promise<XdsServ
       call.end();
     });
     for (const over of ['cancelled', 'close', 'error']) call.on(over, close);
-    if (exhausted) refuse('streams', 'RESOURCE_EXHAUSTED', `more than ${exhausted.limit} ${exhausted.what}`);
+    if (closing) stream.end('UNAVAILABLE', SHUTTING_DOWN);
+    else if (exhausted) refuse('streams', 'RESOURCE_EXHAUSTED', `more than ${exhausted.limit} ${exhausted.what}`);
     else if (headerBytes(call.metadata) > limits.headerBytes) refuse('header_bytes', 'RESOURCE_EXHAUSTED', `more than ${limits.headerBytes} bytes of headers`);
   }
 
@@ -156,11 +166,24 @@ export async function startXdsServer(options: XdsServerOptions): Promise<XdsServ
   }
 
   const port = await listener.listen();
-  let closing: Promise<void> | undefined;
   const close = () => {
     closing ??= (async () => {
       listener.close();
-      await shutDown(server, [...streams.values()], clock);
+      // GOAWAY: clients open no more streams on these connections
+      const letGo = new Promise<void>((resolve) => server.tryShutdown(() => resolve()));
+      const open = [...streams.values()];
+      for (let from = 0; from < open.length; from += ENDED_TOGETHER) {
+        if (from > 0) await new Promise<void>((resolve) => void clock.after(BETWEEN_ENDS_MS, resolve));
+        for (const stream of open.slice(from, from + ENDED_TOGETHER)) stream.end('UNAVAILABLE', SHUTTING_DOWN);
+      }
+      const cut = new Promise<void>((resolve) => {
+        const cancel = clock.after(CLOSE_MS, () => {
+          server.forceShutdown();
+          resolve();
+        });
+        void letGo.then(cancel);
+      });
+      await Promise.race([letGo, cut]);
       log.flush();
     })();
     return closing;
@@ -209,18 +232,4 @@ function groupByService(methods: readonly XdsMethod[]): XdsMethod[][] {
     groups.set(service, [...(groups.get(service) ?? []), method]);
   }
   return [...groups.values()];
-}
-
-async function shutDown(server: grpc.Server, streams: readonly XdsStream[], clock: Clock): Promise<void> {
-  for (const stream of streams) stream.end('UNAVAILABLE', 'adsum is shutting down');
-  await new Promise<void>((resolve) => {
-    const cancel = clock.after(CLOSE_MS, () => {
-      server.forceShutdown();
-      resolve();
-    });
-    server.tryShutdown(() => {
-      cancel();
-      resolve();
-    });
-  });
 }

@@ -29,7 +29,10 @@ export interface RunningAdsum {
 }
 
 /** Starts `adsum serve` on free loopback ports and waits until it is ready. Ended with the test. */
-export async function serveAdsum(mesh: string, options: { dataDir?: string; args?: readonly string[] } = {}): Promise<RunningAdsum> {
+export async function serveAdsum(
+  mesh: string,
+  options: { dataDir?: string; args?: readonly string[]; env?: Record<string, string> } = {},
+): Promise<RunningAdsum> {
   const stopping = new AbortController();
   const [grpc, admin] = [await freePort(), await freePort()];
   let failure = '';
@@ -41,7 +44,7 @@ export async function serveAdsum(mesh: string, options: { dataDir?: string; args
       ...['--data-dir', options.dataDir ?? temporaryFolder(), ...(options.args ?? [])],
     ],
     {
-      env: {},
+      env: options.env ?? {},
       signal: stopping.signal,
       out: () => {},
       err: (text) => {

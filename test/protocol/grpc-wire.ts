@@ -31,17 +31,17 @@ export function rawCall(client: grpc.Client, path: string, metadata = new grpc.M
 export class OneSnapshot implements ProxyDirectory {
   readonly nodes: ConnectedNode[] = [];
   readonly subscribers = new Set<Subscriber>();
-  #snapshot: Snapshot | undefined;
+  snapshot: Snapshot | undefined;
 
   connect(node: ConnectedNode, subscriber: Subscriber) {
     this.nodes.push(node);
     this.subscribers.add(subscriber);
-    if (this.#snapshot) subscriber.update(this.#snapshot);
+    if (this.snapshot) subscriber.update(this.snapshot);
     return { close: () => void this.subscribers.delete(subscriber) };
   }
 
   publish(snapshot: Snapshot): void {
-    this.#snapshot = snapshot;
+    this.snapshot = snapshot;
     for (const subscriber of this.subscribers) subscriber.update(snapshot);
   }
 }

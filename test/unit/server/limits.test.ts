@@ -368,6 +368,37 @@ test('a storm of streams is a line in the log, not one for each', async () => {
   ]);
 });
 
+test('a server that closes ends its streams some at a time, takes no new ones, and clients find what they had at the next', async () => {
+  const { server, clock, client, directory } = await start();
+  const next = await start({ streamsPerProxy: 1000 });
+  const clients = Array.from({ length: 5 }, () => client());
+  const streams = names(450).map((id, i) => open(clients[i % 5] as grpc.Client, hello(id, ['e'])));
+  await until(() => streams.every(({ received }) => received.length === 1));
+  let ended = 0;
+  const moved: Opened[] = [];
+  const version = directory.snapshot?.endpoint.get('e')?.version ?? '';
+  for (const { end } of streams) {
+    void end.then(({ code }) => {
+      if (code !== grpc.status.UNAVAILABLE) return;
+      ended++;
+      moved.push(open(next.client(), encodeSent('delta', EDS, { subscribe: ['e'], initial: { e: version } }, true)));
+    });
+  }
+  const closed = server.close();
+  await until(() => ended === 200);
+  expect(server.usage().streams).toBeGreaterThanOrEqual(250);
+  clock.advance(100);
+  await until(() => ended === 400);
+  clock.advance(100);
+  await until(() => ended === 450);
+  await closed;
+  expect(server.streams()).toEqual([]);
+  await until(() => next.server.streams().length === 450);
+  for (const { received } of moved) expect(received).toEqual([]);
+  for (const { call } of moved) call.cancel();
+  await until(() => next.server.usage().streams === 0);
+});
+
 describe('keepalive', () => {
   test('a client that is gone is noticed: soon when it owes no answer, late when it may be busy with one', async () => {
     const { server, clock, client } = await start();
