@@ -44,7 +44,17 @@ export interface ProxyStatus {
   readonly reason?: string;
   /** The last stream that was turned away, of the last ten minutes; absent once one was served again. */
   readonly refused?: { readonly at: string; readonly peer: string; readonly reason: string };
+  /** What its Envoy does not take, with Envoy's own words. `closed`: nobody may call the service until that changes. Absent: it takes everything. */
+  readonly refused_resources?: readonly RefusedResourceJson[];
   readonly streams: readonly StreamJson[];
+}
+
+export interface RefusedResourceJson {
+  readonly type: string;
+  readonly name: string;
+  readonly at: string;
+  readonly error: string;
+  readonly closed: boolean;
 }
 
 export interface ProxyDetails extends ProxyStatus {

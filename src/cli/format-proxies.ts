@@ -16,7 +16,11 @@ function formatProxy(proxy: ProxyStatus): string {
     return `  ${envoy} at ${stream.peer}, ${stream.variant}, since ${stream.connected_at}\n${waits}${stream.warning ? `    WARNING: ${printableLine(stream.warning)}\n` : ''}${stream.types.map(formatType).join('')}`;
   });
   const refused = proxy.refused ? `  REFUSED at ${proxy.refused.at}, ${proxy.refused.peer}: ${printableLine(proxy.refused.reason)}\n` : '';
-  return `${name}: ${proxy.state}${proxy.reason ? ` (${printableLine(proxy.reason)})` : ''}\n${refused}${streams.join('')}`;
+  const notTaken = (proxy.refused_resources ?? []).map(({ type, name: resource, at, error, closed }) => {
+    const instead = closed ? 'nobody may call the service until it changes' : 'what it had before stays in force';
+    return `  NOT TAKEN since ${at}, ${instead}: ${printableLine(`${type} ${resource}: ${error}`)}\n`;
+  });
+  return `${name}: ${proxy.state}${proxy.reason ? ` (${printableLine(proxy.reason)})` : ''}\n${refused}${notTaken.join('')}${streams.join('')}`;
 }
 
 function formatType({ type, wildcard, names, sent, acked, nacked, pending }: TypeJson): string {

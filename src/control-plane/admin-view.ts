@@ -23,6 +23,7 @@ import { decodeResources } from './decoded-resources.ts';
 import type { MeshLoader } from './mesh-loader.ts';
 import { proxyStatuses } from './proxy-statuses.ts';
 import type { Reconciler } from './reconciler.ts';
+import { refusalProblem } from './refusal-problem.ts';
 import { buildValidation } from './secrets.ts';
 import type { ServedProxy } from './served-proxy.ts';
 import type { StandingProblems } from './standing-problems.ts';
@@ -136,9 +137,11 @@ function isRegisteredAs({ instance }: ServedProxy, registration: Instance): bool
 }
 
 /** What is wrong with a proxy's configuration, with places as they are now. What names no object is about the proxy itself. */
-function problemsOf({ id, instance, configuration, failure }: ServedProxy, topology: MeshTopology | undefined): Problem[] {
+function problemsOf({ id, instance, configuration, failure, refused }: ServedProxy, topology: MeshTopology | undefined): Problem[] {
   const about = instance && { node: instance.node, id: instance.id };
-  return [...(configuration?.problems ?? []), ...(failure ? [failure] : [])].map((problem) => {
+  const refusals =
+    topology && about && configuration ? refused.list().map((one) => refusalProblem({ ...about, view: configuration.view }, one, topology.mesh)) : [];
+  return [...(configuration?.problems ?? []), ...(failure ? [failure] : []), ...refusals].map((problem) => {
     const own = { ...(problem.place || !about ? {} : { about }), ...problem, proxies: [id] };
     return topology ? locateProblem(own, topology.mesh) : own;
   });

@@ -14,6 +14,8 @@ export interface Configuration {
   /** The part of the view that each resource was made from. */
   readonly madeFrom: ReadonlyMap<CachedResource, object>;
   readonly problems: readonly Problem[];
+  /** The names of the listeners behind which is the application. */
+  readonly applicationListeners: readonly string[];
 }
 
 /** Builds and encodes each view once, and of each view only the parts that no other view had. */
@@ -31,7 +33,7 @@ export class Configurations {
   }
 
   readonly #build = (view: ProxyView, traits: EnvoyTraits): Configuration => {
-    const { resources, problems } = buildResources(view, traits, this.#memo);
+    const { resources, problems, applicationListeners } = buildResources(view, traits, this.#memo);
     const madeFrom = new Map<CachedResource, object>();
     const encoded = resources.map(({ type, name, body, madeFrom: part }) => {
       const resource = this.#cache.intern(type, name, body);
@@ -39,7 +41,7 @@ export class Configurations {
       return [type, resource] as const;
     });
     const { secret: _none, ...byType } = groupByType(encoded);
-    return { view, resources: byType, madeFrom, problems };
+    return { view, resources: byType, madeFrom, problems, applicationListeners };
   };
 
   /** Equal traits are one object here, so that what was built for them is found by it. */

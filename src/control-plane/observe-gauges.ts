@@ -12,7 +12,11 @@ export function observeGauges(
 ): void {
   const { api, leaves, xds, reconciler } = parts;
   const states = { connected: 0, waiting: 0, disconnected: 0 };
-  for (const { state } of api.proxies()) states[state] += 1;
+  metrics.refusedResources.reset();
+  for (const { state, refused_resources: refused = [] } of api.proxies()) {
+    states[state] += 1;
+    for (const { type, closed } of refused) metrics.refusedResources.inc({ type, closed: String(closed) });
+  }
   for (const [state, count] of Object.entries(states)) metrics.proxies.set({ state }, count);
   const { connections, streams, names, inboundBytes, waiting } = xds.usage();
   metrics.xdsConnections.set(connections);

@@ -10,8 +10,8 @@ export function createProxyDirectory(reconciler: Reconciler): ProxyDirectory {
         ...(node.nodeName === undefined ? {} : { nodeName: node.nodeName }),
         traits: { ipv6: node.ipv6, ...(node.envoyVersion ? { version: node.envoyVersion } : {}) },
       };
-      const { detach } = reconciler.attach(identity, subscriber);
-      return { close: detach };
+      const { proxy, detach } = reconciler.attach(identity, subscriber);
+      return { close: detach, answered: (verdict) => reconciler.answered(proxy, verdict, subscriber) };
     },
   };
 }

@@ -6,17 +6,20 @@ import type { MeshTopology } from '../topology/build-topology.ts';
 import type { AdmissionStatus, Refusal } from './admission.ts';
 import type { ServedProxy } from './served-proxy.ts';
 
+type Served = Pick<ServedProxy, 'id' | 'nodeName' | 'waitingFor'> & Partial<Pick<ServedProxy, 'refused'>>;
+
 /**
  * Who is registered or connected. What is said of a proxy follows from its streams: it is connected as soon as one of them is served,
  * whatever others wait for. A stream that does not say its node belongs to a proxy only where the ID is used on one.
  */
 export function proxyStatuses(
   topology: MeshTopology | undefined,
-  served: Iterable<Pick<ServedProxy, 'id' | 'nodeName' | 'waitingFor'>>,
+  served: Iterable<Served>,
   streams: readonly StreamStatus[],
   admissions: readonly AdmissionStatus[],
 ): ProxyStatus[] {
-  const reasonOf = streamReasons(served, admissions);
+  const proxiesServed = [...served];
+  const reasonOf = streamReasons(proxiesServed, admissions);
   const toJson = (stream: StreamStatus) => streamOf(stream, reasonOf(stream));
   const refusals = admissions.flatMap((one) => one.refusals()).sort((a, b) => a.at - b.at);
   const proxies = (topology?.mesh.instances ?? []).filter(({ kind }) => kind !== '');
@@ -40,6 +43,7 @@ export function proxyStatuses(
       state: own.length === 0 ? 'disconnected' : waits ? 'waiting' : 'connected',
       ...(reason === undefined ? {} : { reason }),
       ...(refusal ? refusedBy(refusal) : {}),
+      ...refusedResources(own, proxiesServed),
       streams: own.map(toJson),
     };
   });
@@ -69,11 +73,16 @@ export function proxyStatuses(
   return [...registered, ...unknown, ...strangers];
 }
 
+/** What the Envoys of these streams do not take. */
+function refusedResources(streams: readonly StreamStatus[], served: readonly Served[]): Pick<ProxyStatus, 'refused_resources'> {
+  const isTheirs = (proxy: Served) => streams.some(({ nodeId, nodeName }) => nodeId === proxy.id && nodeName === proxy.nodeName);
+  const refused = served.filter(isTheirs).flatMap((proxy) => proxy.refused?.list() ?? []);
+  const json = refused.map(({ type, name, at, error, closed }) => ({ type, name, at: new Date(at).toISOString(), error, closed }));
+  return json.length > 0 ? { refused_resources: json } : {};
+}
+
 /** What each stream waits for; undefined: it is served. */
-function streamReasons(
-  served: Iterable<Pick<ServedProxy, 'id' | 'nodeName' | 'waitingFor'>>,
-  admissions: readonly AdmissionStatus[],
-): (stream: StreamStatus) => string | undefined {
+function streamReasons(served: Iterable<Served>, admissions: readonly AdmissionStatus[]): (stream: StreamStatus) => string | undefined {
   const key = (...parts: readonly (string | undefined)[]) => JSON.stringify(parts);
   const held = new Map(admissions.flatMap((one) => one.held()).map(({ id, nodeName, peer, reason }) => [key(id, nodeName, peer), reason]));
   const waiting = new Map(Array.from(served, ({ id, nodeName, waitingFor }) => [key(id, nodeName), waitingFor]));

@@ -1,5 +1,7 @@
-import type { Snapshot } from '../cache/resource.ts';
+import type { CachedResource, ResourcesByName, ResourceType, Snapshot } from '../cache/resource.ts';
 import { type ResourceCache, succeed } from '../cache/resource-cache.ts';
+import { closedForm } from '../envoy/closed-form.ts';
+import { SECRETS } from '../envoy/names.ts';
 import type { EnvoyTraits } from '../envoy/resource.ts';
 import type { Instance } from '../mesh/instance.ts';
 import type { Problem } from '../mesh/problem.ts';
@@ -11,10 +13,12 @@ import type { MeshTopology } from '../topology/build-topology.ts';
 import { type ProxyIdentity, resolveProxyIdentity } from '../topology/proxy-identity.ts';
 import { resolveProxyView } from '../topology/resolve-proxy-view.ts';
 import type { Topology } from '../topology/topology.ts';
+import type { Verdict } from '../xds/status.ts';
 import { ChangeMeter } from './change-meter.ts';
 import { type Configuration, Configurations } from './configurations.ts';
 import { withLingering } from './lingering.ts';
 import { locateProxy } from './locate-proxy.ts';
+import { RefusedResources } from './refused-resources.ts';
 import { type SecretSources, Secrets } from './secrets.ts';
 import type { ResolvedProxy, ServedProxy, SnapshotSubscriber } from './served-proxy.ts';
 
@@ -133,6 +137,15 @@ export class Reconciler {
     return { proxy: served, detach };
   }
 
+  /** An Envoy of the proxy has accepted or refused something, on this stream. */
+  answered(proxy: ServedProxy, verdict: Verdict, stream: object): void {
+    if (!proxy.refused.take(verdict, stream)) return;
+    const { error, refused } = verdict;
+    const reason = { proxy: proxy.id, resources: refused.map(({ name }) => name), reason: error };
+    this.#options.logger.error(reason, 'the proxy refused who may call its application; until that changes nobody may');
+    this.#queue.add(proxy);
+  }
+
   /** What a registered proxy would get, secrets left out: for operators, connected or not. */
   configurationOf(instance: Instance, traits: EnvoyTraits): Configuration | undefined {
     return this.#topology && this.#configurations.of(resolveProxyView(this.#topology, instance), traits);
@@ -152,7 +165,9 @@ export class Reconciler {
       // what it was given stays: a registration that vanished is no order to take the proxy down
       if (!proxy.configuration || !proxy.identity) return;
       const secret = this.#secrets.of(proxy.configuration.view, proxy.identity);
-      const snapshot = this.#withLingering(proxy, succeed(proxy.snapshot, { ...proxy.configuration.resources, secret }));
+      const wanted = { ...proxy.configuration.resources, secret };
+      proxy.refused.settle(wanted);
+      const snapshot = this.#withLingering(proxy, succeed(proxy.snapshot, this.#closeRefused(proxy.refused, proxy.configuration, wanted)));
       metrics.snapshotsBuilt.inc();
       if (snapshot === proxy.snapshot) return;
       const isFirst = proxy.snapshot === undefined;
@@ -167,6 +182,25 @@ export class Reconciler {
         'a snapshot could not be built; the proxy keeps its last one',
       );
     }
+  }
+
+  /** What decides who may call the application, and was not taken by its Envoy, lets nobody in until it is another. */
+  #closeRefused(refused: RefusedResources, { view, applicationListeners }: Configuration, wanted: Snapshot): Snapshot {
+    const close = (type: ResourceType, resources: ResourcesByName): ResourcesByName => {
+      const closed = new Map<string, CachedResource>();
+      for (const name of type === 'listener' ? applicationListeners : [SECRETS.callers]) {
+        const resource = resources.get(name);
+        if (!resource) continue;
+        refused.noteGuard(type, resource, view);
+        const form = refused.isClosed(type, resource) && closedForm(type, name, resource.bytes, applicationListeners);
+        if (!form) continue;
+        const replacement = this.#options.cache.intern(form.type, form.name, form.body);
+        refused.noteGuard(type, replacement, 'closed');
+        closed.set(name, replacement);
+      }
+      return closed.size === 0 ? resources : new Map([...resources, ...closed]);
+    };
+    return { ...wanted, listener: close('listener', wanted.listener), secret: close('secret', wanted.secret) };
   }
 
   #resolve(proxy: ServedProxy): ResolvedProxy {
@@ -219,6 +253,7 @@ function newlyServed({ id, nodeName, traits }: { id: string; nodeName?: string; 
     identity: undefined,
     waitingFor: 'its configuration is being worked out',
     failure: undefined,
+    refused: new RefusedResources(),
     configuration: undefined,
     snapshot: undefined,
     leaving: new Map(),

@@ -8,6 +8,7 @@ import type { ProxyView } from '../topology/proxy-view.ts';
 import type { Answered } from './change-meter.ts';
 import type { Configuration } from './configurations.ts';
 import type { Leaving } from './lingering.ts';
+import type { RefusedResources } from './refused-resources.ts';
 
 /** Whoever wants a proxy's snapshots: one per xDS stream. */
 export interface SnapshotSubscriber {
@@ -35,6 +36,8 @@ export interface ServedProxy {
   waitingFor: string | undefined;
   /** What went wrong when it was last to be configured. Then it keeps what it has. */
   failure: Problem | undefined;
+  /** What its Envoys did not take. */
+  readonly refused: RefusedResources;
   /** Everything but its secrets, which have a life of their own. Undefined before the proxy was known. */
   configuration: Configuration | undefined;
   snapshot: Snapshot | undefined;

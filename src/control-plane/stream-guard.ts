@@ -1,7 +1,7 @@
 import type { ReadAccess } from '../admin/read-access.ts';
 import type { Clock } from '../runtime/clock.ts';
 import type { Logger } from '../runtime/logger.ts';
-import type { ConnectedNode, ProxyDirectory, Subscriber } from '../server/proxy-directory.ts';
+import type { ConnectedNode, ProxyConnection, ProxyDirectory, Subscriber } from '../server/proxy-directory.ts';
 import { resolveProxyIdentity } from '../topology/proxy-identity.ts';
 import type { Topology } from '../topology/topology.ts';
 import type { Admission, Refusal } from './admission.ts';
@@ -26,7 +26,7 @@ interface Guarded {
   readonly subscriber: Subscriber;
   /** What its proof was found good for. Undefined: the stream has been given nothing yet. */
   claim?: Claim;
-  served?: { close(): void };
+  served?: ProxyConnection;
   checking?: Claim;
 }
 
@@ -69,6 +69,7 @@ export class StreamGuard implements Admission {
             this.#streams.delete(stream);
             stream.served?.close();
           },
+          answered: (verdict) => stream.served?.answered?.(verdict),
         };
       },
     };

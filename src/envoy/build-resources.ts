@@ -16,7 +16,7 @@ import { applyExtensions } from './extensions/apply-extensions.ts';
 import { guardResources } from './guard/guard-resources.ts';
 import { buildJwksCluster } from './jwt-authn.ts';
 import { buildExposedCluster, buildLocalAppCluster } from './local-cluster.ts';
-import { DENIED, LOCAL_APP } from './names.ts';
+import { DENIED, exposedListenerName, LOCAL_APP } from './names.ts';
 import { buildOriginalDestinationCluster, buildPassthroughCluster } from './original-destination-cluster.ts';
 import { buildOutboundListener } from './outbound-listener.ts';
 import { PartMemo } from './part-memo.ts';
@@ -36,7 +36,7 @@ export interface BuiltResources {
  * Everything Envoy needs for one sidecar, except its certificates.
  * @param memo what was built for other views. With the same one, parts that views share are built once, and their bodies are the same objects
  */
-export function buildResources(view: ProxyView, traits: EnvoyTraits, memo = new PartMemo()): BuiltResources {
+export function buildResources(view: ProxyView, traits: EnvoyTraits, memo = new PartMemo()): BuiltSidecar {
   const { context, problems: contextProblems } = memo.of(buildContext, view.context, traits);
   const { inbound: receiving, transparent, upstreams, jwtProviders } = view;
   const inbound = memo.of(buildInbound, context, receiving);
@@ -57,7 +57,17 @@ export function buildResources(view: ProxyView, traits: EnvoyTraits, memo = new 
   const own = [...parts.flatMap(({ replaces }) => replaces ?? []), ...distinct.filter(({ body }) => !written.has(body))];
   const guarded = guardResources(oncePerName(extended.resources), { view, publicListener, own });
   const problems = [...view.problems, ...contextProblems, ...parts.flatMap((part) => part.problems), ...extended.problems, ...guarded.problems];
-  return { resources: extended.unguarded ? guarded.resources.map(closeIf(publicListener)) : guarded.resources, problems };
+  const exposed = receiving.exposedPaths.map(({ path, listenerPort }) => exposedListenerName(path, receiving.bindAddress, listenerPort));
+  return {
+    resources: extended.unguarded ? guarded.resources.map(closeIf(publicListener)) : guarded.resources,
+    problems,
+    applicationListeners: [publicListener, ...exposed],
+  };
+}
+
+export interface BuiltSidecar extends BuiltResources {
+  /** The names of the listeners behind which is the application: the public one and those of exposed paths. */
+  readonly applicationListeners: readonly string[];
 }
 
 /** What was built from one part of a view. */

@@ -34,7 +34,7 @@ export function buildCallersSecret(pems: readonly string[], sanMatchers: readonl
 }
 
 /** No leaf of ours can hold this: a SPIFFE ID has another scheme. */
-const NOBODY: SanMatcher = { san_type: 'URI', matcher: { exact: 'nobody:' } };
+export const NOBODY: SanMatcher = { san_type: 'URI', matcher: { exact: 'nobody:' } };
 
 /** A reference to a secret that comes over the proxy's own ADS stream. */
 export function sdsOverAds(name: string): envoy_extensions_transport_sockets_tls_v3_SdsSecretConfig {

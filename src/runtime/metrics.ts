@@ -39,6 +39,12 @@ export function createMetrics(registry = new Registry()) {
     valuesKept: new Gauge({ name: 'adsum_values_kept', help: 'Derived values that are remembered and reused', registers }),
     snapshotsBuilt: new Counter({ name: 'adsum_snapshots_built_total', help: 'Proxy snapshots computed', registers }),
     snapshotsChanged: new Counter({ name: 'adsum_snapshots_changed_total', help: 'Proxy snapshots that differed and were handed to streams', registers }),
+    refusedResources: new Gauge({
+      name: 'adsum_refused_resources',
+      help: 'Resources that a connected Envoy does not take, by type; closed: nobody may call the service meanwhile',
+      labelNames: ['type', 'closed'] as const,
+      registers,
+    }),
     nacks: new Counter({ name: 'adsum_xds_nacks_total', help: 'Responses an Envoy rejected, by resource type', labelNames: ['type'] as const, registers }),
     xdsConnections: new Gauge({ name: 'adsum_xds_connections', help: 'Open connections of the xDS port', registers }),
     xdsStreams: new Gauge({ name: 'adsum_xds_streams', help: 'Open xDS streams', registers }),

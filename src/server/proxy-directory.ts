@@ -1,5 +1,6 @@
 import type { X509Certificate } from 'node:crypto';
 import type { Snapshot } from '../cache/resource.ts';
+import type { Verdict } from '../xds/status.ts';
 
 /** What a proxy says of itself in the first message of its stream. */
 export interface ConnectedNode {
@@ -45,6 +46,14 @@ export interface Subscriber {
 
 /** Who knows what each proxy should have. A stream whose proxy is unknown stays open and silent until `update` is called. */
 export interface ProxyDirectory {
-  /** Called once per stream. `close` is called once, when the stream has ended, whoever ended it. */
-  connect(node: ConnectedNode, subscriber: Subscriber): { close(): void };
+  /** Called once per stream. */
+  connect(node: ConnectedNode, subscriber: Subscriber): ProxyConnection;
+}
+
+/** What a stream tells of its proxy. */
+export interface ProxyConnection {
+  /** Called once, when the stream has ended, whoever ended it. */
+  close(): void;
+  /** The proxy has accepted or refused what it was sent, or brought it along from an earlier stream. */
+  answered?(verdict: Verdict): void;
 }

@@ -12,7 +12,7 @@ import type { CarriedStream, Connection } from './connection.ts';
 import type { EncodedResources } from './encoded-resources.ts';
 import type { RefusalReason, ServerBudgets, XdsLimits } from './limits.ts';
 import { Pace } from './pace.ts';
-import type { ConnectedNode, EndCode, ProxyDirectory, Subscriber } from './proxy-directory.ts';
+import type { ConnectedNode, EndCode, ProxyConnection, ProxyDirectory, Subscriber } from './proxy-directory.ts';
 import type { StreamLog } from './stream-log.ts';
 import type { StreamStatus } from './stream-status.ts';
 
@@ -68,7 +68,7 @@ export class XdsStream implements CarriedStream {
   readonly #turn = () => this.#contain(() => this.#takeTurn());
   readonly #nackPace: Pace;
   #node?: ConnectedNode;
-  #connection?: { close(): void };
+  #connection?: ProxyConnection;
   readonly #inbox: Buffer[] = [];
   /** What the stream is counted under once it is known whose it is. */
   #proxyKey?: string;
@@ -114,6 +114,8 @@ export class XdsStream implements CarriedStream {
     if (!type) return;
     const { node: _node, typeUrl: _url, ...request } = message;
     const changed = this.#session.request({ ...request, type }, clock.now());
+    const verdict = this.#session.takeVerdict(type);
+    if (verdict) this.#connection?.answered?.(verdict);
     if (!changed || !this.#countNames()) return;
     if (request.error !== undefined || this.#loggedNacks.size > 0) this.#logNack(type);
   }

@@ -2,7 +2,7 @@ import type { ResourcesByName, ResourceType, Snapshot } from '../cache/resource.
 import { deltaRules } from './delta.ts';
 import type { Variant, XdsRequest, XdsResponse } from './messages.ts';
 import { sotwRules } from './sotw.ts';
-import type { Nack, TypeStatus } from './status.ts';
+import type { Nack, TypeStatus, Verdict } from './status.ts';
 import { isRootType, wants } from './subscription.ts';
 import { compareTouched, type Response, type Rules, separate, statusOf, type TypeState, touch, waitingSince } from './type-state.ts';
 
@@ -112,11 +112,22 @@ export class Session {
     if (state) {
       if (!this.#rules.apply(state, request, now)) return false;
     } else {
-      this.#types.set(type, this.#rules.open(request));
+      const opened = this.#rules.open(request);
+      this.#types.set(type, opened);
+      const brought = Array.from(request.initialVersions, ([name, version]) => ({ name, version }));
+      if (brought.length > 0) opened.verdict = { type, accepted: brought, refused: [], error: undefined, at: now };
       if (request.initialVersions.size > 0 || request.version !== '') this.#settlingUntil = now + this.#timing.settlingMs;
     }
     if (type === 'endpoint') this.#meetExpected(request);
     return true;
+  }
+
+  /** What the client has said of a response of this type since the last call. */
+  takeVerdict(type: ResourceType): Verdict | undefined {
+    const state = this.#types.get(type);
+    const verdict = state?.verdict;
+    if (state) state.verdict = undefined;
+    return verdict;
   }
 
   /** The refusal that stands for a type. */

@@ -13,6 +13,7 @@ import {
   recordAnswer,
   recordHeld,
   recordSent,
+  type SentResponse,
   type Stamp,
   supersede,
   type TypeState,
@@ -33,13 +34,13 @@ function open({ type, subscribe, version }: XdsRequest): TypeState {
 function apply(state: TypeState, { type, nonce, error, subscribe }: XdsRequest, now: number): boolean {
   // written before the client saw our last response; what it wants it says again in the answer to that
   if (nonce !== '' && nonce !== state.sent?.nonce) return false;
-  const answered = recordAnswer(state, nonce, error, now) !== undefined;
-  if (answered && isRootType(type)) answerToWhole(state, error === undefined);
+  const answered = recordAnswer(state, nonce, error, now);
+  if (answered && isRootType(type)) answerToWhole(state, answered, error === undefined);
   state.work += subscribe.length;
   const before = state.subscription;
   const after = subscriptionOf(type, subscribe, state.everNamed);
   if (subscribe.length > 0) state.everNamed = true;
-  if (sameSubscription(before, after)) return answered;
+  if (sameSubscription(before, after)) return answered !== undefined;
   state.subscription = after;
   state.work += before.names.size;
   if (before.wildcard !== after.wildcard) {
@@ -66,7 +67,9 @@ function forget(state: TypeState, name: string): void {
 }
 
 /** A whole response is accepted or refused whole: accepted, nothing older stands; refused, its parts cannot be tried one by one. */
-function answerToWhole(state: TypeState, accepted: boolean): void {
+function answerToWhole(state: TypeState, { resources, versions }: SentResponse, accepted: boolean): void {
+  if (state.suspects && state.verdict)
+    state.verdict = { ...state.verdict, refused: resources.map((name, index) => ({ name, version: versions[index] ?? '' })) };
   state.suspects = undefined;
   if (accepted) state.nacked = undefined;
 }

@@ -24,3 +24,20 @@ export interface Nack {
   /** What still stands refused, by this and earlier words: the resources they name; all of the response when they name none. */
   readonly resources: readonly string[];
 }
+
+/** A resource as it was sent. */
+export interface SentResource {
+  readonly name: string;
+  readonly version: string;
+}
+
+/** What a client said of a response, resource by resource. */
+export interface Verdict {
+  readonly type: ResourceType;
+  readonly accepted: readonly SentResource[];
+  /** Those that its words name, and all where they name none and the response cannot be tried in parts. */
+  readonly refused: readonly SentResource[];
+  /** The client's own words, cut. */
+  readonly error: string | undefined;
+  readonly at: number;
+}

@@ -1,7 +1,7 @@
 import type { CachedResource, ResourcesByName, ResourceType } from '../cache/resource.ts';
 import type { XdsRequest, XdsResponse } from './messages.ts';
 import { Pending, type Reason } from './pending.ts';
-import type { TypeStatus } from './status.ts';
+import type { SentResource, TypeStatus, Verdict } from './status.ts';
 import { type Subscription, wants } from './subscription.ts';
 
 /** One type on one stream. Changed in place, so that a step costs what it is about and not what the client has. */
@@ -31,6 +31,8 @@ export interface TypeState {
   sent: SentResponse | undefined;
   acked: { readonly nonce: string; readonly version: string; readonly at: number } | undefined;
   nacked: Refusal | undefined;
+  /** The client's last verdict, until somebody takes it. */
+  verdict: Verdict | undefined;
   /** What the client was last compared with. Undefined: everything is to be compared. */
   resources: ResourcesByName | undefined;
   /** Names to compare again although their resources are the same: something about the client changed. */
@@ -49,6 +51,8 @@ export interface SentResponse {
   readonly version: string;
   readonly at: number;
   readonly resources: readonly string[];
+  /** Of the resources, in the same order. */
+  readonly versions: readonly string[];
   readonly removed: readonly string[];
 }
 
@@ -113,6 +117,7 @@ export function newTypeState(fields: Pick<TypeState, 'type' | 'subscription' | '
     sent: undefined,
     acked: undefined,
     nacked: undefined,
+    verdict: undefined,
     resources: undefined,
     touched: new Set(),
     pending: new Pending(),
@@ -161,7 +166,7 @@ export function compareTouched(rules: Rules, state: TypeState, resources: Resour
 /** @param others whether responses before this one stay open beside it */
 export function recordSent(state: TypeState, response: XdsResponse, now: number, others: boolean): void {
   const { nonce, version, removed, resources } = response;
-  const sent = { nonce, version, at: now, resources: resources.map(({ name }) => name), removed };
+  const sent = { nonce, version, at: now, resources: resources.map(({ name }) => name), versions: resources.map(({ version: one }) => one), removed };
   state.sent = sent;
   if (!others) for (const older of state.unanswered.values()) forgetSent(state, older);
   state.unanswered.set(nonce, sent);
@@ -201,7 +206,9 @@ export function recordAnswer(state: TypeState, nonce: string, error: string | un
   if (!response) return undefined;
   forgetSent(state, response);
   state.work += sizeOf(response);
+  const { type } = state;
   if (error === undefined) {
+    state.verdict = { type, accepted: asSent(response), refused: [], error, at: now };
     state.acked = { nonce, version: response.version, at: now };
     supersede(state, response.resources);
     supersede(state, response.removed);
@@ -212,10 +219,24 @@ export function recordAnswer(state: TypeState, nonce: string, error: string | un
   for (const name of response.resources) resources.delete(name);
   for (const name of named.length > 0 ? named : response.resources) resources.add(name);
   state.nacked = { nonce, version: response.version, at: now, error: startOf(error), resources };
-  if (named.length === 0 && response.resources.length > 1) {
+  const suspected = named.length === 0 && response.resources.length > 1;
+  const refused = new Set(named.length > 0 ? named : suspected ? [] : response.resources);
+  const judged = asSent(response);
+  state.verdict = {
+    type,
+    accepted: suspected ? [] : judged.filter(({ name }) => !refused.has(name)),
+    refused: judged.filter(({ name }) => refused.has(name)),
+    error: startOf(error),
+    at: now,
+  };
+  if (suspected) {
     state.suspects = { names: new Set([...response.resources, ...(state.suspects?.names ?? [])]), readyAt: now + SEPARATE_AFTER_MS };
   }
   return response;
+}
+
+function asSent({ resources, versions }: SentResponse): SentResource[] {
+  return resources.map((name, index) => ({ name, version: versions[index] ?? '' }));
 }
 
 /** What is kept of the client's words. A copy: a part of a string would keep the whole of it in memory. */

@@ -2,10 +2,10 @@ import { RESOURCE_TYPES, type ResourceType } from '../../cache/resource.ts';
 import { regexFaultsIn } from '../../mesh/check/regex.ts';
 import type { ExtensionArguments } from '../../mesh/schema/extension-arguments.ts';
 import { encodeUnknown, ProtoJsonError } from '../../proto/codec.ts';
-import { chainClusters } from '../chain-cluster.ts';
 import { JWKS_CLUSTER_PREFIX } from '../jwt-authn.ts';
-import { DENIED, LOCAL_APP, passthroughClusterName } from '../names.ts';
+import { DENIED, LOCAL_APP } from '../names.ts';
 import type { EnvoyResource } from '../resource.ts';
+import { servicesByResource } from '../shaped-by.ts';
 import { isNestedBeyond, MAX_NESTING } from '../user-json.ts';
 import { ExtensionError, type ExtensionInput } from './extension.ts';
 import { type Direction, directionOf } from './listeners.ts';
@@ -52,25 +52,6 @@ function sideOf(resource: EnvoyResource, publicListener: string): Direction | un
   if (resource.type !== 'cluster') return 'outbound';
   if (resource.name === DENIED || resource.name.startsWith(JWKS_CLUSTER_PREFIX)) return undefined;
   return resource.name === LOCAL_APP || resource.name.startsWith('exposed_cluster_') ? 'inbound' : 'outbound';
-}
-
-/** `<type>/<name>` of a resource → the upstream services it is there for. */
-function servicesByResource(view: ExtensionInput['view']): ReadonlyMap<string, ReadonlySet<string>> {
-  const services = new Map<string, Set<string>>();
-  const add = (key: string, service: string) => services.set(key, (services.get(key) ?? new Set()).add(service));
-  for (const { name, service, route, listener } of view.upstreams) {
-    add(`route/${name}`, service);
-    if (listener) add(`listener/${name}:${'port' in listener ? `${listener.address}:${listener.port}` : listener.socketPath}`, service);
-    if (route.type !== 'chain') continue;
-    for (const cluster of chainClusters(route.chain)) {
-      for (const type of ['cluster', 'endpoint'] as const) {
-        add(`${type}/${cluster.name}`, service);
-        if (cluster.type === 'target') add(`${type}/${cluster.name}`, cluster.target.service);
-      }
-    }
-  }
-  for (const { sni, service } of view.transparent?.directDials ?? []) add(`cluster/${passthroughClusterName(sni)}`, service);
-  return services;
 }
 
 /** Of a listener, cluster or route, and of an assignment of endpoints. */
