@@ -1,6 +1,7 @@
-import { X509Certificate } from 'node:crypto';
+import { createPrivateKey, X509Certificate } from 'node:crypto';
 import { isIP } from 'node:net';
 import { networkInterfaces } from 'node:os';
+import path from 'node:path';
 import { type Command, Option } from 'commander';
 import type { AdminBind, BootstrapInput } from '../envoy/bootstrap.ts';
 import { readNamedFile } from '../runtime/named-file.ts';
@@ -26,7 +27,10 @@ interface BootstrapFlags {
   readonly grpcAddr: string;
   readonly adminBind?: string;
   readonly token?: string;
+  readonly tokenFile?: string;
   readonly tlsCa?: string;
+  readonly clientCert?: string;
+  readonly clientKey?: string;
   readonly ipv6: 'auto' | 'on' | 'off';
   readonly maxDownstreamConnections?: string;
   readonly adminAddr?: string;
@@ -41,7 +45,10 @@ export function addBootstrapOptions(command: Command, defaultAdmin: string): Com
     .option('--grpc-addr <address>', 'xDS of adsum: HOST:PORT or unix:///path', '127.0.0.1:18000')
     .option('--admin-bind <address>', `where Envoy serves its own admin interface: IP:PORT, unix:///path or off; ${defaultAdmin}`)
     .option('--token <token>', 'sent to adsum with each stream, also CONSUL_HTTP_TOKEN (which other users of the host cannot see in ps)')
+    .option('--token-file <file>', 'file with it and nothing else, also CONSUL_HTTP_TOKEN_FILE; Envoy reads it')
     .option('--tls-ca <file>', 'PEM of the CAs of the xDS server; switches TLS on')
+    .option('--client-cert <file>', 'certificate that Envoy shows to adsum, PEM; Envoy reads it')
+    .option('--client-key <file>', 'its private key, PEM; Envoy reads it')
     .option('--service <name>', 'the service it stands for; default: asked of adsum, else the ID of the instance')
     .option('--datacenter <name>', 'its datacenter, for metrics; default: asked of adsum, else dc1')
     .addOption(
@@ -60,7 +67,8 @@ export async function bootstrapInput(command: Command, io: CliIo): Promise<Boots
   const given = flags.maxDownstreamConnections;
   const maxDownstreamConnections = given === undefined ? connectionsFor(openFileLimit()) : parseCount(given);
   const tlsCa = flags.tlsCa === undefined ? undefined : readCa(flags.tlsCa);
-  const token = flags.token ?? io.env.CONSUL_HTTP_TOKEN ?? '';
+  const token = tokenSource(flags, io.env);
+  const clientCertificate = clientCertificateOf(flags);
   if (token && tlsCa === undefined && controlPlane.kind !== 'unix' && !isLoopbackHost(controlPlane.host)) {
     io.err(`adsum: warning: the token goes to ${flags.grpcAddr} in clear text; use --tls-ca\n`);
   }
@@ -80,7 +88,42 @@ export async function bootstrapInput(command: Command, io: CliIo): Promise<Boots
     ...(flags.nodeName ? { nodeName: flags.nodeName } : {}),
     ...(token ? { token } : {}),
     ...(tlsCa === undefined ? {} : { tlsCa }),
+    ...(clientCertificate ? { clientCertificate } : {}),
   };
+}
+
+/** Flags win over the environment, and there the token itself over a file. */
+function tokenSource(flags: BootstrapFlags, env: CliIo['env']): { inline: string } | { file: string } | undefined {
+  if (flags.token !== undefined && flags.tokenFile !== undefined) throw new UsageError('--token and --token-file exclude each other');
+  const inline = flags.token ?? (flags.tokenFile === undefined ? env.CONSUL_HTTP_TOKEN : undefined);
+  if (inline) return { inline };
+  const given = flags.tokenFile ?? env.CONSUL_HTTP_TOKEN_FILE;
+  if (!given) return undefined;
+  const content = readNamedFile(given, '--token-file');
+  // Envoy sends the whole content, and a header holds no line break
+  if (!/^\S+$/.test(content)) {
+    throw new CliError(`--token-file ${given} must hold the token and nothing else, no line break either`, {
+      hint: 'adsum token create --out writes such a file; or: printf %s "$TOKEN" > FILE',
+    });
+  }
+  return { file: path.resolve(given) };
+}
+
+function clientCertificateOf({ clientCert, clientKey, tlsCa }: BootstrapFlags): { cert: string; key: string } | undefined {
+  if (clientCert === undefined && clientKey === undefined) return undefined;
+  if (clientCert === undefined || clientKey === undefined) throw new UsageError('--client-cert and --client-key go together');
+  if (tlsCa === undefined) throw new UsageError('--client-cert needs --tls-ca: a certificate is shown in TLS only');
+  const pair = { cert: readNamedFile(clientCert, '--client-cert'), key: readNamedFile(clientKey, '--client-key') };
+  if (!fitsTogether(pair)) throw new CliError('--client-cert and --client-key are no certificate with its private key, in PEM');
+  return { cert: path.resolve(clientCert), key: path.resolve(clientKey) };
+}
+
+function fitsTogether({ cert, key }: { cert: string; key: string }): boolean {
+  try {
+    return new X509Certificate(cert).checkPrivateKey(createPrivateKey(key));
+  } catch {
+    return false;
+  }
 }
 
 /** Flags win over the environment; a sidecar's ID is its service's with a suffix, as a Consul agent registers it. */

@@ -10,6 +10,7 @@ import type { CliIo } from './cli-io.ts';
 import { drainEnvoy } from './drain-envoy.ts';
 import { adminSocket } from './envoy-admin-socket.ts';
 import { findEnvoy, unusable } from './envoy-binary.ts';
+import { EnvoySecrets } from './envoy-secrets.ts';
 import { watchRedirect } from './watch-redirect.ts';
 
 /**
@@ -52,7 +53,8 @@ export function registerEnvoy(program: Command, io: CliIo): void {
     const { binary, untried } = await findEnvoy(flags.envoyBinary, io.env, io.signal);
     if (untried) io.err(`adsum: warning: ${untried}\n`);
     const admin = flags.adminBind === undefined ? defaultAdmin(given.proxyId, io) : given.admin;
-    const input = { ...given, ...(admin && { admin }) };
+    const secrets = new EnvoySecrets();
+    const input = secrets.watched({ ...given, ...(admin && { admin }) });
     const drain = async (): Promise<void> => {
       if (admin && graceMs > 0) await drainEnvoy({ admin, signal: AbortSignal.timeout(graceMs) });
     };
@@ -63,6 +65,7 @@ export function registerEnvoy(program: Command, io: CliIo): void {
     } finally {
       ended.abort();
       await watching;
+      secrets.remove();
     }
   });
 }

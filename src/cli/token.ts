@@ -1,8 +1,9 @@
 import type { Command } from 'commander';
 import type { CreatedToken, TokenStatus } from '../admin/admin-api.ts';
 import { parseDurationMs } from '../mesh/schema/duration.ts';
+import { writeDurably } from '../runtime/durable-file.ts';
 import { addAdminSocket, adminWriterFor } from './admin-client.ts';
-import { UsageError } from './cli-error.ts';
+import { CliError, UsageError } from './cli-error.ts';
 import type { CliIo } from './cli-io.ts';
 
 export function registerToken(program: Command, io: CliIo): void {
@@ -13,12 +14,15 @@ export function registerToken(program: Command, io: CliIo): void {
     .requiredOption('--service <name>', 'the service whose sidecars may show it')
     .option('--node <name>', 'on this node only')
     .option('--ttl <duration>', 'how long it is valid, e.g. 720h; without it until it is revoked')
+    .option('--out <file>', 'write it there (0600), without a line break, instead of printing it')
     .option('--json', 'as JSON, with its ID and its end')
-    .action(async ({ service, node, ttl, json }: { service: string; node?: string; ttl?: string; json?: boolean }) => {
+    .action(async ({ service, node, ttl, out, json }: { service: string; node?: string; ttl?: string; out?: string; json?: boolean }) => {
+      if (out !== undefined && json) throw new UsageError('--out and --json exclude each other');
       const grant = { service, ...(node === undefined ? {} : { node }), ...(ttl === undefined ? {} : { ttl_ms: parseTtl(ttl) }) };
       const created = (await (await adminWriterFor(create, io)).post('/v1/tokens', grant)) as CreatedToken;
       if (created.unknown_service) io.err(`adsum: warning: the mesh has no service ${service} now\n`);
-      io.out(json ? `${JSON.stringify(created, null, 2)}\n` : `${created.token}\n`);
+      if (out !== undefined) writeToken(out, created.token);
+      else io.out(json ? `${JSON.stringify(created, null, 2)}\n` : `${created.token}\n`);
       if (!json) io.err(`${describe(created)}\n`);
     });
 
@@ -38,6 +42,18 @@ export function registerToken(program: Command, io: CliIo): void {
     await (await adminWriterFor(revoke, io)).delete(`/v1/tokens/${encodeURIComponent(id)}`);
     io.err(`token ${id} is revoked\n`);
   });
+}
+
+/** By rename, so that an Envoy that watches the file finds the old one or the new one. */
+function writeToken(file: string, token: string): void {
+  try {
+    writeDurably(file, token, 0o600);
+  } catch (error) {
+    throw new CliError(`--out ${file} cannot be written: ${error instanceof Error ? error.message : String(error)}; the token that was made is of no use`, {
+      cause: error,
+      hint: 'revoke it (adsum token list, adsum token revoke) and make another',
+    });
+  }
 }
 
 function describe({ id, service, node, created_at, expires_at }: TokenStatus): string {

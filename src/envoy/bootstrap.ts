@@ -7,6 +7,7 @@ import type {
 } from '../proto/generated/types.ts';
 import { typed } from '../proto/typed.ts';
 import { DEFAULT_OUTBOUND_PORT } from '../topology/proxy-settings.ts';
+import { buildClientCertificate, buildStaticSecrets, buildTokenFilters, type ClientCertificateSource, type TokenSource } from './bootstrap-secrets.ts';
 import { buildStatsTags } from './bootstrap-stats-tags.ts';
 import { listenerName, OUTBOUND_LISTENER } from './names.ts';
 
@@ -30,9 +31,11 @@ export interface BootstrapInput {
   /** Absent: Envoy has no admin interface. */
   readonly admin?: AdminBind;
   /** Sent as `x-consul-token` with each stream. */
-  readonly token?: string;
+  readonly token?: TokenSource;
   /** PEM of the CAs that may have signed the control plane's certificate; without it the connection is plaintext. */
   readonly tlsCa?: string;
+  /** Presented to the control plane; only with `tlsCa`. */
+  readonly clientCertificate?: ClientCertificateSource;
   /** Whether the host has IPv6 loopback: the server then lets listeners bind `::1` and `::` too. */
   readonly ipv6: boolean;
   /**
@@ -51,6 +54,7 @@ const XDS_CLUSTER = 'local_agent';
  * ADS. It must not hold a cluster whose TLS takes secrets from ADS: Envoy 1.36 and 1.40 crash on that at start.
  */
 export function buildBootstrap(input: BootstrapInput): Bootstrap {
+  const secrets = buildStaticSecrets(input.token);
   return {
     ...(input.admin && { admin: buildAdmin(input.admin) }),
     node: {
@@ -69,7 +73,7 @@ export function buildBootstrap(input: BootstrapInput): Bootstrap {
         },
       ],
     },
-    static_resources: { clusters: [buildXdsCluster(input)] },
+    static_resources: { clusters: [buildXdsCluster(input)], ...(secrets.length > 0 ? { secrets } : {}) },
     stats_config: {
       stats_tags: buildStatsTags({ service: input.service, namespace: 'default', partition: 'default', datacenter: input.datacenter }),
       use_all_default_tags: true,
@@ -82,12 +86,7 @@ export function buildBootstrap(input: BootstrapInput): Bootstrap {
         api_type: 'DELTA_GRPC',
         transport_api_version: 'V3',
         set_node_on_first_message_only: true,
-        grpc_services: [
-          {
-            envoy_grpc: { cluster_name: XDS_CLUSTER, retry_policy: { retry_back_off: RECONNECT } },
-            ...(input.token ? { initial_metadata: [{ key: 'x-consul-token', value: input.token }] } : {}),
-          },
-        ],
+        grpc_services: [{ envoy_grpc: { cluster_name: XDS_CLUSTER, retry_policy: { retry_back_off: RECONNECT } } }],
       },
     },
   };
@@ -134,14 +133,15 @@ function buildXdsCluster(input: BootstrapInput): Cluster {
     typed_extension_protocol_options: {
       'envoy.extensions.upstreams.http.v3.HttpProtocolOptions': typed('envoy.extensions.upstreams.http.v3.HttpProtocolOptions', {
         explicit_http_config: { http2_protocol_options: { connection_keepalive: { interval: '30s', timeout: '5s', connection_idle_interval: '5s' } } },
+        ...(input.token ? { http_filters: buildTokenFilters(input.token) } : {}),
       }),
     },
-    ...(input.tlsCa === undefined ? {} : { transport_socket: buildTls(input.tlsCa, controlPlane) }),
+    ...(input.tlsCa === undefined ? {} : { transport_socket: buildTls(input.tlsCa, input) }),
   };
 }
 
 /** TLS that insists on the address dialed: as a DNS name with SNI, or as an IP address in the certificate. */
-function buildTls(trustedCa: string, controlPlane: ControlPlaneAddress): TransportSocket {
+function buildTls(trustedCa: string, { controlPlane, clientCertificate }: BootstrapInput): TransportSocket {
   const host = controlPlane.kind === 'unix' ? 'localhost' : controlPlane.host;
   const byName = controlPlane.kind !== 'ip';
   return {
@@ -149,6 +149,7 @@ function buildTls(trustedCa: string, controlPlane: ControlPlaneAddress): Transpo
     typed_config: typed('envoy.extensions.transport_sockets.tls.v3.UpstreamTlsContext', {
       ...(byName ? { sni: host } : {}),
       common_tls_context: {
+        ...(clientCertificate ? buildClientCertificate(clientCertificate) : {}),
         alpn_protocols: ['h2'],
         tls_params: { tls_minimum_protocol_version: 'TLSv1_2', tls_maximum_protocol_version: 'TLSv1_3' },
         validation_context: {

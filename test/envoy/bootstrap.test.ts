@@ -5,6 +5,7 @@ import path from 'node:path';
 import { afterAll, describe, expect, test } from 'vitest';
 import { findDefaultEnvoy, findEnvoy, release } from '../../scripts/envoy-binary.mjs';
 import { type BootstrapInput, buildBootstrap } from '../../src/envoy/bootstrap.ts';
+import { buildTokenSds } from '../../src/envoy/bootstrap-secrets.ts';
 
 const base: BootstrapInput = {
   proxyId: 'web-sidecar-proxy',
@@ -25,6 +26,11 @@ function write(input: BootstrapInput): string {
   return file;
 }
 
+const tokenFile = path.join(folder, 'token');
+writeFileSync(tokenFile, 'secret');
+const sdsFile = path.join(folder, 'token.json');
+writeFileSync(sdsFile, JSON.stringify(buildTokenSds(tokenFile)));
+
 const envoys = [findDefaultEnvoy(), findEnvoy(release.newest)].filter((envoy) => envoy !== undefined);
 if (envoys.length === 0) test.skip('the bootstrap in a real Envoy (none is here: node scripts/prepare-machine.mjs)', () => {});
 
@@ -33,7 +39,9 @@ describe.each(envoys)('Envoy $version', ({ binary }) => {
     ['an IP address', {}],
     ['a DNS name', { controlPlane: { kind: 'dns', host: 'adsum.example', port: 18000 } }],
     ['a Unix socket', { controlPlane: { kind: 'unix', path: '/run/adsum.sock' } }],
-    ['a token and a node name', { token: 'secret', nodeName: 'vm-web' }],
+    ['a token and a node name', { token: { inline: 'secret' }, nodeName: 'vm-web' }],
+    ['a token in a file', { token: { file: tokenFile } }],
+    ['a token in a file that is watched', { token: { sds: sdsFile } }],
   ])('accepts a control plane at %s', (_what, change) => {
     const result = spawnSync(binary, ['--mode', 'validate', '-l', 'warning', '-c', write({ ...base, ...change })], { encoding: 'utf8' });
     expect(result.stderr).toBe('');

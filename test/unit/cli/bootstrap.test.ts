@@ -8,6 +8,7 @@ import type { CliError } from '../../../src/cli/cli-error.ts';
 import { connectionsFor, openFileLimit } from '../../../src/cli/connection-limit.ts';
 import { envoyArgs } from '../../../src/cli/envoy.ts';
 import { findEnvoy } from '../../../src/cli/envoy-binary.ts';
+import { temporaryFolder } from '../../feature/run-adsum.ts';
 import { asOrdinaryUser } from '../runtime/ordinary-user.ts';
 import { cli } from './run-cli.ts';
 
@@ -29,7 +30,15 @@ test("flags win over the environment, which is Consul's", async () => {
   expect((await bootstrap(['-sidecar-for', 'web', '-token', 'mine'], env)).stdout).toContain('"web-sidecar-proxy"');
   const { json } = await bootstrap([], env);
   expect(json.node.id).toBe('x');
-  expect(json.dynamic_resources.ads_config.grpc_services[0].initial_metadata).toEqual([{ key: 'x-consul-token', value: 'from-env' }]);
+  expect(json.static_resources.secrets).toEqual([{ name: 'adsum_token', generic_secret: { secret: { inline_string: 'from-env' } } }]);
+  const file = path.join(temporaryFolder(), 'token');
+  writeFileSync(file, 'in-a-file');
+  const named = await bootstrap(['-sidecar-for', 'web', '-token-file', file], env);
+  expect(named.json.static_resources.secrets).toEqual([{ name: 'adsum_token', generic_secret: { secret: { filename: file } } }]);
+  expect(named.stdout).not.toContain('in-a-file');
+  writeFileSync(file, 'with-a-line-break\n');
+  expect(await bootstrap(['-sidecar-for', 'web', '-token-file', file])).toMatchObject({ status: 1, stderr: expect.stringContaining('no line break either') });
+  expect((await bootstrap(['-sidecar-for', 'web', '-token-file', file, '-token', 't'])).status).toBe(2);
 });
 
 test('service and datacenter are asked of adsum when it answers', async () => {

@@ -1,5 +1,6 @@
 import { expect, test } from 'vitest';
 import { type BootstrapInput, buildBootstrap } from '../../../src/envoy/bootstrap.ts';
+import type { TokenSource } from '../../../src/envoy/bootstrap-secrets.ts';
 import { buildStatsTags } from '../../../src/envoy/bootstrap-stats-tags.ts';
 import { encode } from '../../../src/proto/codec.ts';
 
@@ -49,10 +50,12 @@ test('TLS insists on the address dialed, never only on a trusted CA', () => {
 });
 
 test('the token travels as x-consul-token, and only when there is one', () => {
-  const metadata = (token?: string) =>
-    buildBootstrap({ ...input, ...(token ? { token } : {}) }).dynamic_resources?.ads_config?.grpc_services?.[0]?.initial_metadata;
-  expect(metadata('t')).toEqual([{ key: 'x-consul-token', value: 't' }]);
-  expect(metadata()).toBeUndefined();
+  const text = (token?: TokenSource) => JSON.stringify(buildBootstrap({ ...input, ...(token ? { token } : {}) }));
+  expect(text({ inline: 'secret' })).toContain('"secrets":[{"name":"adsum_token","generic_secret":{"secret":{"inline_string":"secret"}}}]');
+  expect(text({ inline: 'secret' }).split('secret"}').length).toBe(2);
+  expect(text({ file: '/etc/t' })).toContain('"generic_secret":{"secret":{"filename":"/etc/t"}}');
+  expect(text({ sds: '/run/s' })).toContain('"path_config_source":{"path":"/run/s"}');
+  expect(text()).not.toContain('x-consul-token');
 });
 
 /** What Envoy does with the tags: the second group is the value, the first is cut out of the name. */
