@@ -23,7 +23,7 @@ export interface AdminApi {
   /** Those in force, oldest first. The secrets themselves are not kept. */
   tokens(): readonly TokenStatus[];
   /** @throws AdminError where the mesh's source gives tokens out itself */
-  createToken(grant: { readonly service: string; readonly node?: string; readonly ttlMs?: number }): CreatedToken;
+  createToken(grant: TokenGrant): CreatedToken;
   /** What was served on its account ends within seconds. False: there is no such token. */
   revokeToken(id: string): boolean;
 }
@@ -118,10 +118,21 @@ export interface IssuedLeaf {
   readonly not_after: string;
 }
 
+/** `service`: its sidecars are served. `operator`: other hosts may read everything over the admin port. */
+export interface TokenGrant {
+  readonly service?: string | undefined;
+  /** The service on this node only. */
+  readonly node?: string | undefined;
+  readonly operator?: true | undefined;
+  /** From now; undefined: until it is revoked. */
+  readonly ttlMs?: number | undefined;
+}
+
 export interface TokenStatus {
   readonly id: string;
-  readonly service: string;
+  readonly service?: string;
   readonly node?: string;
+  readonly operator?: true;
   readonly created_at: string;
   /** Absent: valid until it is revoked. */
   readonly expires_at?: string;

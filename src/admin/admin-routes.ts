@@ -2,7 +2,11 @@ import type { FastifyInstance } from 'fastify';
 import { z } from 'zod';
 import { type AdminApi, AdminError } from './admin-api.ts';
 
-const tokenRequest = z.strictObject({ service: z.string().min(1), node: z.string().min(1).optional(), ttl_ms: z.number().int().positive().optional() });
+const ttl_ms = z.number().int().positive().optional();
+const tokenRequest = z.union([
+  z.strictObject({ service: z.string().min(1), node: z.string().min(1).optional(), ttl_ms }),
+  z.strictObject({ operator: z.literal(true), ttl_ms }),
+]);
 
 interface ProxyParameters {
   Params: { id: string };
@@ -30,18 +34,18 @@ export function readRoutes(app: FastifyInstance, api: AdminApi): void {
 /** What changes something, hands out a key, or is about tokens. Served over the Unix socket only. */
 export function writeRoutes(app: FastifyInstance, api: AdminApi): void {
   app.get('/v1/tokens', async () => ({ tokens: api.tokens() }));
-  app.post<{ Body: unknown }>('/v1/tokens', async ({ body }) => {
+  app.post<{ Body: unknown }>('/v1/tokens', { config: { handsOutSecret: true } }, async ({ body }) => {
     const grant = tokenRequest.safeParse(body);
     if (!grant.success) throw new AdminError(400, z.prettifyError(grant.error));
-    const { service, node, ttl_ms: ttlMs } = grant.data;
-    return api.createToken({ service, ...(node === undefined ? {} : { node }), ...(ttlMs === undefined ? {} : { ttlMs }) });
+    const { ttl_ms: ttlMs, ...whom } = grant.data;
+    return api.createToken({ ...whom, ttlMs });
   });
   app.delete<{ Params: { id: string } }>('/v1/tokens/:id', async ({ params }) => {
     if (!api.revokeToken(params.id)) throw new AdminError(404, `there is no token ${params.id}`);
     return {};
   });
   app.post('/v1/ca/rotate', async () => api.rotateCa());
-  app.post<{ Body: { service?: unknown } | null }>('/v1/ca/leaf', async ({ body }) => {
+  app.post<{ Body: { service?: unknown } | null }>('/v1/ca/leaf', { config: { handsOutSecret: true } }, async ({ body }) => {
     const service = body?.service;
     if (typeof service !== 'string' || service === '') throw new AdminError(400, 'service is needed');
     return api.issueLeaf(service);

@@ -1,11 +1,22 @@
 import { chmodSync, rmSync } from 'node:fs';
+import type { Server as TlsServer } from 'node:tls';
 import fastify, { type FastifyInstance } from 'fastify';
 import { shortened } from '../runtime/foreign-text.ts';
 import type { Metrics } from '../runtime/metrics.ts';
+import { redact, redactText } from '../runtime/redact.ts';
 import { StateError } from '../runtime/state-error.ts';
+import type { Watchable } from '../runtime/watchable.ts';
 import { type AdminApi, AdminError } from './admin-api.ts';
 import { readRoutes, writeRoutes } from './admin-routes.ts';
-import { checkReader, type ReadAccess } from './read-access.ts';
+import { refuseForeignPages } from './browser-guard.ts';
+import { checkReader, isLoopback, type ReadAccess } from './read-access.ts';
+
+declare module 'fastify' {
+  interface FastifyContextConfig {
+    /** The answer is a secret, for whoever may open the socket. */
+    handsOutSecret?: true;
+  }
+}
 
 export interface AdminServer {
   /** The TCP address it listens on; the port is the real one when 0 was asked for. */
@@ -28,6 +39,8 @@ export interface AdminServerOptions {
   readonly observe: () => void;
   /** For the headers of a request, and for the rest of it; default 10 s. */
   readonly requestMs?: number;
+  /** Given, the port speaks HTTPS. New connections get what it is at the time. */
+  readonly certificate?: Watchable<{ readonly cert: string; readonly key: string }> | undefined;
   /** Asked before another host reads of the mesh; without it everybody may who reaches the port. */
   readonly readAccess?: ReadAccess;
 }
@@ -45,15 +58,20 @@ const MOST_CONNECTIONS = 256;
  */
 export async function startAdminServer(options: AdminServerOptions): Promise<AdminServer> {
   const { api, readAccess, socket } = options;
-  const overTcp = createApp(options);
+  const overTcp = createApp(options, options.certificate);
   refuseWrites(overTcp, socket);
+  overTcp.addHook('onRequest', async ({ headers, raw }) => {
+    if (isLoopback(raw.socket.remoteAddress) || !readAccess) refuseForeignPages(headers, [options.host]);
+  });
   overTcp.register(async (reading) => {
     if (readAccess) reading.addHook('preHandler', (request) => checkReader(readAccess, request));
     readRoutes(reading, api);
+    metricsRoute(reading, options);
     reading.get('/v1/admin', async () => ({ ...(socket === undefined ? {} : { socket }) }));
   });
   const overSocket = createApp(options);
   readRoutes(overSocket, api);
+  metricsRoute(overSocket, options);
   writeRoutes(overSocket, api);
 
   if (socket !== undefined) await listenOnSocket(overSocket, socket);
@@ -73,19 +91,31 @@ export async function startAdminServer(options: AdminServerOptions): Promise<Adm
   };
 }
 
-/** Health and metrics, and errors as JSON. */
-function createApp({ api, metrics, observe, requestMs = 10_000 }: AdminServerOptions): FastifyInstance {
-  const app = fastify({
+/** Health, and errors as JSON. Secrets are left out of every answer but those that hand one out. */
+function createApp({ api, requestMs = 10_000 }: AdminServerOptions, certificate?: AdminServerOptions['certificate']): FastifyInstance {
+  const timeouts = { headersTimeout: requestMs, connectionsCheckingInterval: Math.min(1000, requestMs) };
+  const settings = {
     forceCloseConnections: true,
     bodyLimit: 64 * 1024,
     requestTimeout: requestMs,
     keepAliveTimeout: 30_000,
-    http: { headersTimeout: requestMs, connectionsCheckingInterval: Math.min(1000, requestMs) },
+  };
+  const app = certificate
+    ? (fastify({ ...settings, https: { ...timeouts, ...certificate.value } }) as unknown as FastifyInstance)
+    : fastify({ ...settings, http: timeouts });
+  if (certificate) {
+    const stop = certificate.onChange((next) => (app.server as unknown as TlsServer).setSecureContext(next));
+    app.addHook('onClose', async () => stop());
+  }
+  app.addHook('onSend', async (_request, reply) => {
+    // of no use to a page, should a browser get it all the same
+    reply.headers({ 'cache-control': 'no-store', 'x-content-type-options': 'nosniff', 'cross-origin-resource-policy': 'same-origin' });
   });
+  app.addHook('preSerialization', async ({ routeOptions }, _reply, payload) => (routeOptions.config.handsOutSecret ? payload : redact(payload)));
   app.server.maxConnections = MOST_CONNECTIONS;
   app.setErrorHandler((error: Error & { statusCode?: number }, _request, reply) => {
     const status = error instanceof AdminError ? error.status : (error.statusCode ?? 500);
-    return reply.status(status).send({ error: shortened(error.message) });
+    return reply.status(status).send({ error: shortened(redactText(error.message)) });
   });
   app.setNotFoundHandler((request, reply) => reply.status(404).send({ error: shortened(`adsum has no ${request.method} ${request.url}`) }));
   app.get('/healthz', async () => ({ status: 'ok' }));
@@ -93,11 +123,14 @@ function createApp({ api, metrics, observe, requestMs = 10_000 }: AdminServerOpt
     const readiness = api.readiness();
     return reply.status(readiness.ready ? 200 : 503).send(readiness);
   });
+  return app;
+}
+
+function metricsRoute(app: FastifyInstance, { metrics, observe }: AdminServerOptions): void {
   app.get('/metrics', async (_request, reply) => {
     observe();
     return reply.type(metrics.registry.contentType).send(await metrics.registry.metrics());
   });
-  return app;
 }
 
 /** Before anything else of a request is looked at, its path included. */

@@ -12,7 +12,7 @@ export interface ReadAccess {
 
 /** Lets a request pass, or throws AdminError. */
 export async function checkReader(access: ReadAccess, request: FastifyRequest): Promise<void> {
-  if (isLoopback(request.socket.remoteAddress ?? '')) return;
+  if (isLoopback(request.socket.remoteAddress)) return;
   const { id } = request.params as { id?: string };
   const { node } = request.query as { node?: string };
   await access.check(tokenOf(request), id === undefined ? undefined : { id, nodeName: node });
@@ -25,6 +25,6 @@ function tokenOf({ headers }: FastifyRequest): string | undefined {
   return /^Bearer (\S+)$/i.exec(headers.authorization ?? '')?.[1];
 }
 
-function isLoopback(address: string): boolean {
-  return ipaddr.isValid(address) && ipaddr.process(address).range() === 'loopback';
+export function isLoopback(address: string | undefined): boolean {
+  return address !== undefined && ipaddr.isValid(address) && ipaddr.process(address).range() === 'loopback';
 }

@@ -1,7 +1,9 @@
 import { existsSync } from 'node:fs';
-import http from 'node:http';
+import http, { type IncomingMessage } from 'node:http';
+import https from 'node:https';
 import type { Command } from 'commander';
 import { adminSocketOf } from '../admin/admin-socket.ts';
+import { readNamedFile } from '../runtime/named-file.ts';
 import { CliError, UsageError } from './cli-error.ts';
 import type { CliIo } from './cli-io.ts';
 import { defaultDataDir } from './data-dir.ts';
@@ -35,6 +37,8 @@ export interface AdminClientOptions {
   readonly url: string;
   /** Sent as `x-consul-token`. */
   readonly token?: string;
+  /** PEM of the CAs of the server, for HTTPS; default: those of the system. */
+  readonly ca?: string;
   readonly signal?: AbortSignal;
   /** For the whole answer; default 5000. */
   readonly timeoutMs?: number;
@@ -64,7 +68,9 @@ export function addAdminToken(command: Command): Command {
 export function adminClientFor(command: Command, io: CliIo, options: { timeoutMs?: number } = {}): AdminClient {
   const url = parseAdminUrl(givenAddress(command, io) ?? DEFAULT_ADMIN_ADDR);
   const token = tokenFor(url, command, io);
-  return adminClient({ url, signal: io.signal, ...(token ? { token } : {}), ...options });
+  const caFile = command.optsWithGlobals<{ tlsCa?: string }>().tlsCa ?? io.env.ADSUM_CACERT;
+  const ca = caFile && url.startsWith('https:') ? { ca: readNamedFile(caFile, 'the CA of the admin port') } : {};
+  return adminClient({ url, signal: io.signal, ...ca, ...(token ? { token } : {}), ...options });
 }
 
 /** Adds `--admin-addr ADDRESS` for a command that changes something or gets a key. */
@@ -131,15 +137,13 @@ async function request(options: AdminClientOptions, method: string, path: string
     ...(options.token ? { 'x-consul-token': options.token } : {}),
     ...(body === undefined ? {} : { 'content-type': 'application/json' }),
   };
-  const sent: Sent = { method, path, headers, signal, ...(body === undefined ? {} : { body: JSON.stringify(body) }) };
-  const socket = socketOf(url);
   let answer: { status: number; text: string };
   try {
-    answer = await (socket === undefined ? overTcp(url, sent) : overSocket(socket, sent));
+    answer = await send(options, path, { method, headers, signal }, body === undefined ? undefined : JSON.stringify(body));
   } catch (error) {
     if (options.signal?.aborted) throw error;
     const reason = timeout.aborted ? `no answer within ${timeoutMs / 1000} s` : connectionReason(error);
-    throw new AdminUnreachable(`no adsum answers at ${url}: ${reason}`, { hint: hintFor(error, socket), cause: error });
+    throw new AdminUnreachable(`no adsum answers at ${url}: ${reason}`, { hint: hintFor(error, socketOf(url)), cause: error });
   }
   const { status, text } = answer;
   const json = parseJson(text);
@@ -150,21 +154,15 @@ async function request(options: AdminClientOptions, method: string, path: string
 
 interface Sent {
   readonly method: string;
-  readonly path: string;
   readonly headers: Record<string, string>;
   readonly signal: AbortSignal;
-  readonly body?: string;
 }
 
-async function overTcp(url: string, { path, ...init }: Sent): Promise<{ status: number; text: string }> {
-  const response = await fetch(`${url}${path}`, init);
-  return { status: response.status, text: await response.text() };
-}
-
-/** fetch cannot be told of a Unix socket. */
-function overSocket(socketPath: string, { body, headers, ...sent }: Sent): Promise<{ status: number; text: string }> {
+function send(options: AdminClientOptions, path: string, sent: Sent, body: string | undefined): Promise<{ status: number; text: string }> {
+  const { url, ca } = options;
+  const socketPath = socketOf(url);
   return new Promise((resolve, reject) => {
-    const call = http.request({ socketPath, ...sent, headers: { ...headers, host: 'localhost' } }, (response) => {
+    const take = (response: IncomingMessage) => {
       let text = '';
       response.setEncoding('utf8');
       response.on('data', (part: string) => {
@@ -172,7 +170,13 @@ function overSocket(socketPath: string, { body, headers, ...sent }: Sent): Promi
       });
       response.on('error', reject);
       response.on('end', () => resolve({ status: response.statusCode ?? 0, text }));
-    });
+    };
+    const call =
+      socketPath !== undefined
+        ? http.request({ ...sent, socketPath, path, headers: { ...sent.headers, host: 'localhost' } }, take)
+        : url.startsWith('https:')
+          ? https.request(`${url}${path}`, { ...sent, agent: false, ...(ca === undefined ? {} : { ca }) }, take)
+          : http.request(`${url}${path}`, { ...sent, agent: false }, take);
     call.on('error', reject);
     call.end(body);
   });
@@ -183,10 +187,8 @@ function socketOf(url: string): string | undefined {
   return /^unix:\/\/(\/.+)$/.exec(url)?.[1];
 }
 
-/** fetch hides the system's reason in `cause`. */
 function systemError(error: unknown): Partial<NodeJS.ErrnoException> {
-  const cause = error instanceof Error && error.cause instanceof Error ? error.cause : error;
-  return cause instanceof Error ? cause : { message: String(cause) };
+  return error instanceof Error ? error : { message: String(error) };
 }
 
 function connectionReason(error: unknown): string {

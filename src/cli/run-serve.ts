@@ -65,6 +65,12 @@ function resolveOptions(options: ServeOptions, io: CliIo, logger: Logger): Resol
       hint: 'give --tls-cert and --tls-key, or --insecure-plaintext on a network you trust',
     });
   }
+  const admin = parseHostPort(options.admin, '--admin');
+  if (!certificate && !options.insecurePlaintext && !isLoopbackHost(admin.host)) {
+    throw new UsageError(`--admin ${options.admin} is off loopback and would take tokens in the clear`, {
+      hint: 'give --tls-cert and --tls-key, which hold for it too, or --insecure-plaintext on a network you trust',
+    });
+  }
   const source = resolveSource(options, io, grpc.host, logger);
   const dnsAt = options.dns ?? ('consul' in source ? 'off' : DEFAULT_DNS);
   const dns: HostPort | undefined = dnsAt === 'off' ? undefined : parseHostPort(dnsAt, '--dns');
@@ -73,7 +79,8 @@ function resolveOptions(options: ServeOptions, io: CliIo, logger: Logger): Resol
     dataDir: options.dataDir ?? defaultDataDir(io.env),
     grpc,
     ...(certificate ? { certificate } : {}),
-    admin: parseHostPort(options.admin, '--admin'),
+    admin,
+    ...(certificate && !isLoopbackHost(admin.host) ? { adminCertificate: certificate } : {}),
     ...(dns ? { dns: { ...dns, recursors: options.dnsRecursor, ...(options.dnsClients.length > 0 ? { clients: options.dnsClients } : {}) } } : {}),
   };
 }

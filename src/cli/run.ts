@@ -1,6 +1,7 @@
 import { CommanderError } from 'commander';
 import { printable } from '../runtime/foreign-text.ts';
 import { FileError } from '../runtime/named-file.ts';
+import { redactText } from '../runtime/redact.ts';
 import { CliError } from './cli-error.ts';
 import type { CliIo } from './cli-io.ts';
 import { buildProgram, type RegisterCommand } from './program.ts';
@@ -20,9 +21,9 @@ export async function runCli(args: readonly string[], processIo: ProcessIo, comm
   let status = 0;
   const io: CliIo = {
     ...processIo,
-    // whatever a proxy, a file or another server wrote, a terminal shows it and does not obey it
+    // whatever a proxy, a file or another server wrote, a terminal shows it and does not obey it; what is for people holds no secret
     out: (text) => processIo.out(printable(text)),
-    err: (text) => processIo.err(printable(text)),
+    err: (text) => processIo.err(printable(redactText(text))),
     afterDashes,
     exitWith: (wanted) => {
       status = wanted;

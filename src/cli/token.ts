@@ -6,21 +6,30 @@ import { addAdminSocket, adminWriterFor } from './admin-client.ts';
 import { CliError, UsageError } from './cli-error.ts';
 import type { CliIo } from './cli-io.ts';
 
+interface CreateFlags {
+  readonly service?: string;
+  readonly node?: string;
+  readonly operator?: true;
+  readonly ttl?: string;
+  readonly out?: string;
+  readonly json?: boolean;
+}
+
 export function registerToken(program: Command, io: CliIo): void {
   const token = program.command('token').description('tokens with which sidecars prove who they are');
 
   const create = token.command('create').description('a new token, printed once; give it to the sidecar in a file (adsum envoy --token-file)');
   addAdminSocket(create)
-    .requiredOption('--service <name>', 'the service whose sidecars may show it')
+    .option('--service <name>', 'the service whose sidecars may show it')
     .option('--node <name>', 'on this node only')
+    .option('--operator', 'for reading everything over the admin port from other hosts, instead of --service')
     .option('--ttl <duration>', 'how long it is valid, e.g. 720h; without it until it is revoked')
     .option('--out <file>', 'write it there (0600), without a line break, instead of printing it')
     .option('--json', 'as JSON, with its ID and its end')
-    .action(async ({ service, node, ttl, out, json }: { service: string; node?: string; ttl?: string; out?: string; json?: boolean }) => {
-      if (out !== undefined && json) throw new UsageError('--out and --json exclude each other');
-      const grant = { service, ...(node === undefined ? {} : { node }), ...(ttl === undefined ? {} : { ttl_ms: parseTtl(ttl) }) };
-      const created = (await (await adminWriterFor(create, io)).post('/v1/tokens', grant)) as CreatedToken;
-      if (created.unknown_service) io.err(`adsum: warning: the mesh has no service ${service} now\n`);
+    .action(async (flags: CreateFlags) => {
+      const { out, json } = flags;
+      const created = (await (await adminWriterFor(create, io)).post('/v1/tokens', grantOf(flags))) as CreatedToken;
+      if (created.unknown_service) io.err(`adsum: warning: the mesh has no service ${created.service} now\n`);
       if (out !== undefined) writeToken(out, created.token);
       else io.out(json ? `${JSON.stringify(created, null, 2)}\n` : `${created.token}\n`);
       if (!json) io.err(`${describe(created)}\n`);
@@ -44,10 +53,21 @@ export function registerToken(program: Command, io: CliIo): void {
   });
 }
 
+function grantOf({ service, node, operator, ttl, out, json }: CreateFlags): object {
+  if (out !== undefined && json) throw new UsageError('--out and --json exclude each other');
+  if ((service === undefined) === (operator === undefined)) throw new UsageError('either --service NAME or --operator is needed');
+  if (operator && node !== undefined) throw new UsageError('--node goes with --service');
+  return {
+    ...(service === undefined ? { operator } : { service }),
+    ...(node === undefined ? {} : { node }),
+    ...(ttl === undefined ? {} : { ttl_ms: parseTtl(ttl) }),
+  };
+}
+
 /** By rename, so that an Envoy that watches the file finds the old one or the new one. */
 function writeToken(file: string, token: string): void {
   try {
-    writeDurably(file, token, 0o600);
+    writeDurably(file, token);
   } catch (error) {
     throw new CliError(`--out ${file} cannot be written: ${error instanceof Error ? error.message : String(error)}; the token that was made is of no use`, {
       cause: error,
@@ -56,7 +76,7 @@ function writeToken(file: string, token: string): void {
   }
 }
 
-function describe({ id, service, node, created_at, expires_at }: TokenStatus): string {
+function describe({ id, service = 'operators', node, created_at, expires_at }: TokenStatus): string {
   const end = expires_at === undefined ? 'until it is revoked' : `until ${expires_at}`;
   return `${id} for ${service}${node === undefined ? '' : ` on ${node}`}, made ${created_at}, ${end}`;
 }

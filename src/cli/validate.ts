@@ -1,5 +1,6 @@
 import type { Command } from 'commander';
 import { formatProblem } from '../mesh/problem.ts';
+import { redact } from '../runtime/redact.ts';
 import { CliError, UsageError } from './cli-error.ts';
 import type { CliIo } from './cli-io.ts';
 
@@ -17,7 +18,8 @@ export function registerValidate(program: Command, io: CliIo): void {
       const known = new Set(found.map(({ code }) => code));
       const ofChains = mesh ? checkDiscoveryChains(mesh.configEntries, mesh.datacenter).filter(({ code }) => !known.has(code)) : [];
       const problems = [...found, ...ofChains];
-      io.out(options.json ? `${JSON.stringify({ problems }, null, 2)}\n` : problems.map((problem) => `${formatProblem(problem)}\n`).join(''));
+      const shown = redact(problems);
+      io.out(options.json ? `${JSON.stringify({ problems: shown }, null, 2)}\n` : shown.map((problem) => `${formatProblem(problem)}\n`).join(''));
       const errors = problems.filter(({ severity }) => severity === 'error').length;
       if (errors > 0) throw new CliError(`${errors} error${errors === 1 ? '' : 's'} in the mesh`);
       if (problems.length === 0 && !options.json) io.err('no defect found\n');

@@ -125,7 +125,7 @@ export function createAdminApi(parts: {
     tokens: () => tokens().list().map(tokenStatus),
     createToken(grant) {
       const { token, stored } = tokens().create(grant);
-      const known = reconciler.topology?.isCallable(grant.service);
+      const known = grant.service === undefined || reconciler.topology?.isCallable(grant.service);
       return { ...tokenStatus(stored), token, ...(known === false ? { unknown_service: true } : {}) };
     },
     revokeToken: (id) => tokens().revoke(id),
@@ -157,11 +157,12 @@ function redirectOf(topology: MeshTopology, proxy: Instance): RedirectSettings {
   return { bind_port: bindPort, outbound_port: outboundPort, exclude_inbound_ports: excludeInboundPorts };
 }
 
-function tokenStatus({ id, service, node, createdAt, expiresAt }: StoredToken): TokenStatus {
+function tokenStatus({ id, service, node, operator, createdAt, expiresAt }: StoredToken): TokenStatus {
   return {
     id,
-    service,
+    ...(service === undefined ? {} : { service }),
     ...(node === undefined ? {} : { node }),
+    ...(operator === undefined ? {} : { operator }),
     created_at: new Date(createdAt).toISOString(),
     ...(expiresAt === undefined ? {} : { expires_at: new Date(expiresAt).toISOString() }),
   };

@@ -43,6 +43,8 @@ interface CommonOptions {
   /** The certificate of the xDS port; without it xDS is plain text. */
   readonly certificate?: Watchable<ServerCertificate>;
   readonly admin: HostPort;
+  /** Given, the admin port speaks HTTPS. */
+  readonly adminCertificate?: Watchable<ServerCertificate>;
   readonly dns?: HostPort & { readonly recursors: readonly string[]; readonly clients?: readonly string[] };
   readonly clock: Clock;
   /** 0 ≤ x < 1; spreads renewals. */
@@ -54,6 +56,8 @@ interface CommonOptions {
 export interface ControlPlane {
   readonly grpc: HostPort;
   readonly admin: HostPort;
+  /** Given, the admin port speaks HTTPS. */
+  readonly adminCertificate?: Watchable<ServerCertificate>;
   readonly dns: HostPort | undefined;
   /**
    * An orderly end: `/readyz` says no, for `delayMs` everything goes on, then the streams are ended some at a time, and DNS and the admin
@@ -124,6 +128,7 @@ export async function startControlPlane(options: ControlPlaneOptions): Promise<C
     const admin: AdminServer = await startAdminServer({
       ...options.admin,
       ...(dataDir.held ? { socket: adminSocketOf(options.dataDir) } : {}),
+      ...(options.adminCertificate ? { certificate: options.adminCertificate } : {}),
       api,
       metrics,
       observe: () => observeGauges(metrics, { api, leaves, xds, reconciler }),

@@ -2,9 +2,10 @@ import type { Authority } from '../ca/authority.ts';
 import type { Clock } from '../runtime/clock.ts';
 import type { Logger } from '../runtime/logger.ts';
 import type { Watchable } from '../runtime/watchable.ts';
-import { type Admission, admitEverybody } from './admission.ts';
+import type { Admission } from './admission.ts';
 import { createCertificateVerifier } from './certificate-verifier.ts';
 import { createJwtVerifier, type JwtVerifierOptions } from './jwt-verifier.ts';
+import { createMeshReadAccess } from './mesh-read-access.ts';
 import { StreamGuard } from './stream-guard.ts';
 import type { TokenStore } from './token-store.ts';
 import { createTokenVerifier } from './token-verifier.ts';
@@ -28,7 +29,7 @@ export function createMeshAdmission(
   options: IdentityOptions,
   { authority, tokens, clock, logger }: { authority: Authority; tokens: TokenStore; clock: Clock; logger: Logger },
 ): Admission {
-  if (!options.required) return admitEverybody;
+  const readAccess = createMeshReadAccess(tokens, (proxy) => guard.serviceOf(proxy));
   const clientCa = options.clientCa ?? rootsOf(authority);
   const trusted = parsed(clientCa);
   const verifier = anyProof(
@@ -36,7 +37,8 @@ export function createMeshAdmission(
     ({ id, identity: { service } }) =>
       `${id} does not prove that it is ${service}: give it a token (adsum token create --service ${service}; adsum envoy --token-file) or a client certificate of ${service}`,
   );
-  const guard = new StreamGuard({ verifier, required: () => true, clock, logger, recheckMs: RECHECK_MS });
+  const required = () => options.required;
+  const guard: StreamGuard = new StreamGuard({ verifier, required, readAccess, clock, logger, recheckMs: RECHECK_MS });
   tokens.onRevoked(() => void guard.recheck());
   clientCa.onChange(() => void guard.recheck());
   return guard;

@@ -1,5 +1,6 @@
 import path from 'node:path';
 import { z } from 'zod';
+import type { TokenGrant } from '../admin/admin-api.ts';
 import type { Clock } from '../runtime/clock.ts';
 import { writeDurably } from '../runtime/durable-file.ts';
 import { fileObstacle } from '../runtime/file-obstacle.ts';
@@ -11,7 +12,9 @@ import { createAccessToken, hashToken, matchesHash, tokenIdOf } from './access-t
 const tokenSchema = z.strictObject({
   id: z.string(),
   /** Whose sidecars may show it. */
-  service: z.string(),
+  service: z.string().optional(),
+  /** Other hosts may read everything with it. */
+  operator: z.literal(true).optional(),
   /** On this node only. */
   node: z.string().optional(),
   /** SHA-256 of the token, hexadecimal. */
@@ -25,15 +28,7 @@ const stateSchema = z.strictObject({ format: z.literal(1), tokens: z.array(token
 
 export type StoredToken = Readonly<z.infer<typeof tokenSchema>>;
 
-/** What a token is good for. */
-export interface TokenGrant {
-  readonly service: string;
-  readonly node?: string | undefined;
-  /** From now; undefined: until it is revoked. */
-  readonly ttlMs?: number | undefined;
-}
-
-/** The tokens of sidecars, kept in the data dir: what was created or revoked is on the disk before anybody is told. */
+/** The tokens of sidecars and operators, kept in the data dir: what was created or revoked is on the disk before anybody is told. */
 export class TokenStore {
   readonly #file: string;
   readonly #clock: Clock;
@@ -53,13 +48,14 @@ export class TokenStore {
   }
 
   /** @returns what is stored of it, and the token itself, which is never seen again */
-  create({ service, node, ttlMs }: TokenGrant): { readonly token: string; readonly stored: StoredToken } {
+  create({ service, node, operator, ttlMs }: TokenGrant): { readonly token: string; readonly stored: StoredToken } {
     const { id, text } = createAccessToken();
     const createdAt = this.#clock.now();
     const stored: StoredToken = {
       id,
-      service,
+      ...(service === undefined ? {} : { service }),
       ...(node === undefined ? {} : { node }),
+      ...(operator === undefined ? {} : { operator }),
       hash: hashToken(text),
       createdAt,
       ...(ttlMs === undefined ? {} : { expiresAt: createdAt + ttlMs }),

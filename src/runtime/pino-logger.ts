@@ -2,6 +2,7 @@ import { type LogFn, pino } from 'pino';
 import pretty from 'pino-pretty';
 import { printable, safeFields } from './foreign-text.ts';
 import type { Logger } from './logger.ts';
+import { redact, redactText } from './redact.ts';
 
 export const LOG_FORMATS = ['human', 'json'] as const;
 export type LogFormat = (typeof LOG_FORMATS)[number];
@@ -10,11 +11,11 @@ export type LogLevel = (typeof LOG_LEVELS)[number];
 
 const STDERR = 2;
 
-/** The one place that every line passes: what clients, files and other servers wrote is short and harmless to a terminal. */
+/** The one place that every line passes: what clients, files and other servers wrote is short and harmless to a terminal, and holds no secret. */
 const hooks = {
   logMethod(args: Parameters<LogFn>, log: LogFn) {
     const [fields, message] = args as unknown as [object, string];
-    log.call(this, safeFields(fields), printable(message));
+    log.call(this, safeFields(redact(fields)), printable(redactText(message)));
   },
 };
 

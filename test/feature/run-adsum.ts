@@ -6,11 +6,15 @@ import { onTestFinished } from 'vitest';
 import { runCli } from '../../src/cli/run.ts';
 
 /** Runs one adsum command in this process and gives back what a shell would see. */
-export async function runAdsum(args: readonly string[], env: Record<string, string> = {}): Promise<{ status: number; out: string; err: string }> {
+export async function runAdsum(
+  args: readonly string[],
+  env: Record<string, string> = {},
+  signal = new AbortController().signal,
+): Promise<{ status: number; out: string; err: string }> {
   let [out, err] = ['', ''];
   const status = await runCli(args, {
     env,
-    signal: new AbortController().signal,
+    signal,
     out: (text) => {
       out += text;
     },
@@ -31,7 +35,7 @@ export interface RunningAdsum {
 /** Starts `adsum serve` on free loopback ports and waits until it is ready. Ended with the test. */
 export async function serveAdsum(
   mesh: string,
-  options: { dataDir?: string; args?: readonly string[]; env?: Record<string, string> } = {},
+  options: { dataDir?: string; args?: readonly string[]; env?: Record<string, string>; adminHost?: string } = {},
 ): Promise<RunningAdsum> {
   const stopping = new AbortController();
   const [grpc, admin] = [await freePort(), await freePort()];
@@ -40,7 +44,7 @@ export async function serveAdsum(
     [
       '--log-level=silent',
       'serve',
-      ...['--mesh', mesh, '--grpc', `127.0.0.1:${grpc}`, '--admin', `127.0.0.1:${admin}`, '--dns', 'off'],
+      ...['--mesh', mesh, '--grpc', `127.0.0.1:${grpc}`, '--admin', `${options.adminHost ?? '127.0.0.1'}:${admin}`, '--dns', 'off'],
       ...['--data-dir', options.dataDir ?? temporaryFolder(), ...(options.args ?? [])],
     ],
     {
