@@ -160,7 +160,7 @@ export class CertificateAuthority implements Authority {
     const root = signingRoot(this.#state);
     const id = this.spiffeIdOf(service);
     const now = this.#clock.now();
-    const notAfter = Math.min(now + this.#timing.leafTtlMs, validityOf(root.certificate).notAfter);
+    const notAfter = Math.min(now + this.#timing.leafTtlMs, validityOf(root).notAfter);
     if (notAfter <= now || !isValid(root, now))
       throw new CaError('ca-root-expired', `root ${root.id} is not valid by the clock of today and could not be replaced`, { hint: 'the log says why' });
     const validity = wholeSeconds({ notBefore: now - BACKDATE_MS, notAfter });
@@ -287,7 +287,7 @@ export class CertificateAuthority implements Authority {
   #replaceOldRoot(now: number): void {
     const signing = signingRoot(this.#state);
     if (this.#rotating || stagedRoot(this.#state) || (isValid(signing, now) && now < automaticRotationAt(signing))) return;
-    const { notBefore } = validityOf(signing.certificate);
+    const { notBefore } = validityOf(signing);
     this.#logger.warn(
       { root: this.signerId },
       notBefore > now ? 'the root is not valid yet by the clock of today: rotating' : 'the root comes to its end: rotating',
@@ -334,21 +334,29 @@ export class CertificateAuthority implements Authority {
   }
 }
 
-function statusOf({ id, phase, certificate, retireInMs }: StoredRoot, now: number): RootStatus {
-  return { id, phase, certificate, ...(retireInMs === undefined ? {} : { retireAt: now + retireInMs }), ...validityOf(certificate) };
+function statusOf(root: StoredRoot, now: number): RootStatus {
+  const { id, phase, certificate, retireInMs } = root;
+  return { id, phase, certificate, ...(retireInMs === undefined ? {} : { retireAt: now + retireInMs }), ...validityOf(root) };
 }
 
-function isValid({ certificate }: StoredRoot, now: number): boolean {
-  const { notBefore, notAfter } = validityOf(certificate);
+function isValid(root: StoredRoot, now: number): boolean {
+  const { notBefore, notAfter } = validityOf(root);
   return notBefore <= now && now < notAfter;
 }
 
 function automaticRotationAt(root: StoredRoot): number {
-  const { notBefore, notAfter } = validityOf(root.certificate);
+  const { notBefore, notAfter } = validityOf(root);
   return notBefore + (notAfter - notBefore) * AUTOMATIC_ROTATION_AT;
 }
 
-function validityOf(certificate: string): Validity {
-  const { validFrom, validTo } = new X509Certificate(certificate);
-  return { notBefore: Date.parse(validFrom), notAfter: Date.parse(validTo) };
+/** Each leaf asks for those of its root several times, and parsing a certificate costs as much as signing one. */
+const validities = new WeakMap<StoredRoot, Validity>();
+
+function validityOf(root: StoredRoot): Validity {
+  const known = validities.get(root);
+  if (known) return known;
+  const { validFrom, validTo } = new X509Certificate(root.certificate);
+  const validity = { notBefore: Date.parse(validFrom), notAfter: Date.parse(validTo) };
+  validities.set(root, validity);
+  return validity;
 }

@@ -124,7 +124,8 @@ class Sidecar {
       const studied = study(type, name, value);
       seen.resources += 1;
       if (held.get(name) === studied) seen.unchanged += 1;
-      held.set(name, studied);
+      // What arrives after the client has let go of its name is ignored, as in Envoy.
+      if (this.wanted.get(type)?.has(name) !== false) held.set(name, studied);
       if (this.variant === 'delta') this.versions.get(type).set(name, resource.version);
     }
     const gone = this.variant === 'sotw' && EVERYTHING_OF.has(type) ? [...held.keys()].filter((name) => !names.has(name)) : removed;
@@ -150,13 +151,15 @@ class Sidecar {
       const wanted = this.wanted.get(type);
       const fresh = [...new Set(names)].filter((name) => !wanted.has(name));
       const stale = type === TYPE.EDS ? [...wanted].filter((name) => !names.includes(name)) : [];
-      if (fresh.length + stale.length === 0) continue;
-      for (const name of fresh) wanted.add(name);
-      for (const name of stale) {
-        wanted.delete(name);
+      // Also what was known from before a reconnect: without its cluster it is nothing.
+      const orphans = type === TYPE.EDS ? [...this.held.get(type).keys()].filter((name) => !names.includes(name)) : [];
+      for (const name of orphans) {
         this.held.get(type).delete(name);
         this.versions.get(type).delete(name);
       }
+      if (fresh.length + stale.length === 0) continue;
+      for (const name of fresh) wanted.add(name);
+      for (const name of stale) wanted.delete(name);
       this.ask(type, this.variant === 'sotw' ? {} : { resource_names_subscribe: fresh, resource_names_unsubscribe: stale });
     }
   }
