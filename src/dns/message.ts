@@ -85,9 +85,15 @@ export function writeReply(query: Query, reply: Reply, options: { limit: number;
   return Buffer.concat([body.subarray(0, HEADER_BYTES), query.rawQuestion, body.subarray(HEADER_BYTES)]);
 }
 
-/** The header and question of a reply, marked as cut: the client asks again over TCP. Never larger than the query was. */
+/** The header and question of a reply, marked as cut: the client asks again over TCP. Never larger than the query was, and never throws. */
 export function cutReply(reply: Buffer): Buffer {
-  const end = reply.readUInt16BE(4) === 1 ? endOfQuestion(reply) : HEADER_BYTES;
+  if (reply.length < HEADER_BYTES) return reply;
+  let end = HEADER_BYTES;
+  try {
+    if (reply.readUInt16BE(4) === 1) end = endOfQuestion(reply);
+  } catch {
+    // another server wrote a question that is none; the header alone says enough
+  }
   const cut = Buffer.from(reply.subarray(0, end));
   cut.writeUInt16BE(cut.readUInt16BE(2) | dnsPacket.TRUNCATED_RESPONSE, 2);
   cut.writeUInt16BE(end > HEADER_BYTES ? 1 : 0, 4);

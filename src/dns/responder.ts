@@ -11,7 +11,7 @@ import { isInZone } from './zone-name.ts';
 export interface ResponderOptions {
   readonly names: () => NameTable;
   readonly zone: () => Zone;
-  readonly forwarder: Forwarder;
+  readonly forwarder: Pick<Forwarder, 'enabled' | 'forward'>;
   /** Whether a client is answered; others are refused. */
   readonly allows: (client: string) => boolean;
   readonly limited: (reason: LimitReason) => void;
