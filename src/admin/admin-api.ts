@@ -20,6 +20,8 @@ export interface AdminApi {
   /** Starts a root rotation. Rejects with a reason when one is under way. */
   rotateCa(): Promise<CaStatus>;
   issueLeaf(service: string): Promise<IssuedLeaf>;
+  /** For a TLS server that is called by these DNS names and IP addresses. */
+  issueServerCertificate(names: readonly string[], ttlMs?: number): Promise<IssuedServerCertificate>;
   /** Those in force, oldest first. The secrets themselves are not kept. */
   tokens(): readonly TokenStatus[];
   /** @throws AdminError where the mesh's source gives tokens out itself */
@@ -108,6 +110,13 @@ export interface CaStatus {
   readonly roots: readonly { readonly id: string; readonly signing: boolean; readonly not_after: string; readonly pem: string }[];
   /** Absent when no rotation is under way. */
   readonly rotation?: string;
+}
+
+export interface IssuedServerCertificate {
+  readonly certificate: string;
+  readonly private_key: string;
+  readonly roots: string;
+  readonly not_after: string;
 }
 
 export interface IssuedLeaf {

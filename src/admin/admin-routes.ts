@@ -7,6 +7,7 @@ const tokenRequest = z.union([
   z.strictObject({ service: z.string().min(1), node: z.string().min(1).optional(), ttl_ms }),
   z.strictObject({ operator: z.literal(true), ttl_ms }),
 ]);
+const tlsRequest = z.strictObject({ names: z.array(z.string().min(1)).min(1).max(100), ttl_ms });
 
 interface ProxyParameters {
   Params: { id: string };
@@ -43,6 +44,11 @@ export function writeRoutes(app: FastifyInstance, api: AdminApi): void {
   app.delete<{ Params: { id: string } }>('/v1/tokens/:id', async ({ params }) => {
     if (!api.revokeToken(params.id)) throw new AdminError(404, `there is no token ${params.id}`);
     return {};
+  });
+  app.post<{ Body: unknown }>('/v1/tls', { config: { handsOutSecret: true } }, async ({ body }) => {
+    const wanted = tlsRequest.safeParse(body);
+    if (!wanted.success) throw new AdminError(400, z.prettifyError(wanted.error));
+    return api.issueServerCertificate(wanted.data.names, wanted.data.ttl_ms);
   });
   app.post('/v1/ca/rotate', async () => api.rotateCa());
   app.post<{ Body: { service?: unknown } | null }>('/v1/ca/leaf', { config: { handsOutSecret: true } }, async ({ body }) => {

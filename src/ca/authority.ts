@@ -1,6 +1,6 @@
 import type { Realm } from '../mesh/spiffe-id.ts';
 import type { RootPhase } from './ca-state.ts';
-import type { Validity } from './certificate.ts';
+import type { KeyedCertificate, Validity } from './certificate.ts';
 
 /** A certificate of one service, with all that Envoy needs to present it. Times in ms since the epoch. */
 export interface Leaf extends Validity {
@@ -44,6 +44,11 @@ export interface Authority {
   status(): readonly RootStatus[];
   /** A new certificate for a service. @throws CaError, or the errors of an authority elsewhere */
   issueLeaf(service: string): Promise<Leaf>;
+  /**
+   * A certificate for adsum's own ports, without a SPIFFE ID; `names` are DNS names and IP addresses. @throws CaError, also where the authority
+   * is not adsum's
+   */
+  issueServerCertificate(names: readonly string[], ttlMs?: number): Promise<KeyedCertificate>;
   /** Starts a rotation of the root. @throws CaError while one is under way, and where the authority is not adsum's */
   rotate(): Promise<RootStatus>;
   /** Every connected proxy has confirmed this bundle: a root that waits for that may sign now. */

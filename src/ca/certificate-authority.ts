@@ -1,4 +1,5 @@
 import { randomUUID, X509Certificate } from 'node:crypto';
+import { isIP } from 'node:net';
 import path from 'node:path';
 import type { Realm } from '../mesh/spiffe-id.ts';
 import type { Clock } from '../runtime/clock.ts';
@@ -6,9 +7,10 @@ import type { Logger } from '../runtime/logger.ts';
 import type { Authority, CaChange, Leaf, RootStatus } from './authority.ts';
 import { CaError } from './ca-error.ts';
 import { CA_STATE_FILE, type CaState, type RootPhase, readCaState, type StoredRoot, writeCaState } from './ca-state.ts';
-import { type Validity, wholeSeconds } from './certificate.ts';
+import { type KeyedCertificate, type Validity, wholeSeconds } from './certificate.ts';
 import { createLeaf, loadSigner, type Signer } from './leaf-certificate.ts';
 import { countDown, dropRetiredRoots, dropStagedRoot, promoteStagedRoot, signingRoot, stagedRoot, stageRoot, withCountdowns } from './root-rotation.ts';
+import { createServerCertificate } from './server-certificate.ts';
 import { issuableSpiffeId, issuableTrustDomainId } from './spiffe-id.ts';
 
 const MINUTE_MS = 60_000;
@@ -27,6 +29,10 @@ const DEFAULT_TIMING: CaTiming = { rootTtlMs: 87_600 * HOUR_MS, leafTtlMs: 72 * 
 
 /** Certificates begin this much before they are made, because clocks of other machines run behind. */
 const BACKDATE_MS = MINUTE_MS;
+/** Life of a certificate of adsum's own ports. */
+const SERVER_TTL_MS = 720 * HOUR_MS;
+/** Labels of letters, digits and hyphens, the first may be `*`. */
+const DNS_NAME = /^(\*\.)?([a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?\.)*[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$/i;
 /** A root is replaced on its own when this part of its life is over. */
 const AUTOMATIC_ROTATION_AT = 0.9;
 /** Deadlines are looked at no less often than this, so that a machine that slept does not miss one for long. */
@@ -166,6 +172,23 @@ export class CertificateAuthority implements Authority {
     const validity = wholeSeconds({ notBefore: now - BACKDATE_MS, notAfter });
     const { certificate, ...leaf } = await createLeaf(service, id, validity, this.#signer(root));
     return { ...leaf, certificateChain: certificate, service, spiffeId: id, rootId: root.id };
+  }
+
+  /**
+   * Signed by the oldest root that is trusted: whoever was given the roots before a rotation trusts it until that root is dropped.
+   * @param ttlMs default 720 h; never longer than the root is trusted
+   */
+  async issueServerCertificate(names: readonly string[], ttlMs = SERVER_TTL_MS): Promise<KeyedCertificate> {
+    this.#step();
+    await this.#automaticRotation;
+    const bad = names.find((name) => !isIP(name) && !DNS_NAME.test(name));
+    if (bad !== undefined || names.length === 0) throw new CaError('ca-bad-name', `${JSON.stringify(bad ?? '')} is neither a DNS name nor an IP address`);
+    const now = this.#clock.now();
+    const oldest = this.status().find(({ notBefore, notAfter }) => notBefore <= now && notAfter > now);
+    const root = this.#state.roots.find(({ id }) => id === oldest?.id);
+    if (!oldest || !root) throw new CaError('ca-root-expired', 'no root is valid by the clock of today', { hint: 'the log says why' });
+    const notAfter = Math.min(now + ttlMs, oldest.notAfter, oldest.retireAt ?? Number.POSITIVE_INFINITY);
+    return createServerCertificate(names, wholeSeconds({ notBefore: now - BACKDATE_MS, notAfter }), root);
   }
 
   /**

@@ -1,10 +1,8 @@
-import { chmodSync, mkdirSync, writeFileSync } from 'node:fs';
-import path from 'node:path';
 import type { Command } from 'commander';
 import type { CaStatus, IssuedLeaf } from '../admin/admin-api.ts';
 import { addAdminSocket, adminWriterFor } from './admin-client.ts';
-import { CliError } from './cli-error.ts';
 import type { CliIo } from './cli-io.ts';
+import { writePemFiles } from './pem-files.ts';
 
 export function registerCa(program: Command, io: CliIo): void {
   const ca = program.command('ca').description('the built-in certificate authority');
@@ -22,22 +20,7 @@ export function registerCa(program: Command, io: CliIo): void {
     .requiredOption('--out <dir>', 'where the three files go')
     .action(async (options: { service: string; out: string }) => {
       const leaf = (await (await adminWriterFor(issue, io)).post('/v1/ca/leaf', { service: options.service })) as IssuedLeaf;
-      writeLeaf(options.out, leaf);
+      writePemFiles(options.out, { cert: leaf.certificate_chain, key: leaf.private_key, ca: leaf.roots });
       io.out(`${leaf.spiffe_id} until ${leaf.not_after}\n`);
     });
-}
-
-function writeLeaf(dir: string, leaf: IssuedLeaf): void {
-  const files = { 'cert.pem': leaf.certificate_chain, 'key.pem': leaf.private_key, 'ca.pem': leaf.roots };
-  try {
-    mkdirSync(dir, { recursive: true });
-    for (const [name, content] of Object.entries(files)) {
-      const file = path.join(dir, name);
-      const mode = name === 'key.pem' ? 0o600 : 0o644;
-      writeFileSync(file, content, { mode });
-      chmodSync(file, mode); // an existing file keeps its old mode otherwise
-    }
-  } catch (error) {
-    throw new CliError(`cannot write to ${dir}: ${error instanceof Error ? error.message : String(error)}`, { cause: error });
-  }
 }

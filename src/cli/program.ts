@@ -10,6 +10,7 @@ import { addLogOptions } from './log-options.ts';
 import { registerProxies } from './proxies.ts';
 import { registerRedirectTraffic } from './redirect-traffic.ts';
 import { registerServe } from './serve.ts';
+import { registerTls } from './tls.ts';
 import { registerToken } from './token.ts';
 import { registerValidate } from './validate.ts';
 import { adsumVersion, registerVersion } from './version.ts';
@@ -29,6 +30,7 @@ const COMMANDS: readonly RegisterCommand[] = [
   registerConfigDump,
   registerCa,
   registerToken,
+  registerTls,
   registerVersion,
 ];
 

@@ -62,13 +62,13 @@ function resolveOptions(options: ServeOptions, io: CliIo, logger: Logger): Resol
   const certificate = readCertificate(options, logger);
   if (!certificate && !options.insecurePlaintext && !isLoopbackHost(grpc.host)) {
     throw new UsageError(`--grpc ${options.grpc} is off loopback and would hand out private keys in the clear`, {
-      hint: 'give --tls-cert and --tls-key, or --insecure-plaintext on a network you trust',
+      hint: 'give --tls-cert and --tls-key, or --tls-name, or --insecure-plaintext on a network you trust',
     });
   }
   const admin = parseHostPort(options.admin, '--admin');
   if (!certificate && !options.insecurePlaintext && !isLoopbackHost(admin.host)) {
     throw new UsageError(`--admin ${options.admin} is off loopback and would take tokens in the clear`, {
-      hint: 'give --tls-cert and --tls-key, which hold for it too, or --insecure-plaintext on a network you trust',
+      hint: 'give --tls-cert and --tls-key or --tls-name, which hold for it too, or --insecure-plaintext on a network you trust',
     });
   }
   const source = resolveSource(options, io, grpc.host, logger);
@@ -80,7 +80,7 @@ function resolveOptions(options: ServeOptions, io: CliIo, logger: Logger): Resol
     grpc,
     ...(certificate ? { certificate } : {}),
     admin,
-    ...(certificate && !isLoopbackHost(admin.host) ? { adminCertificate: certificate } : {}),
+    adminTls: certificate !== undefined && !isLoopbackHost(admin.host),
     ...(dns ? { dns: { ...dns, recursors: options.dnsRecursor, ...(options.dnsClients.length > 0 ? { clients: options.dnsClients } : {}) } } : {}),
   };
 }
@@ -110,7 +110,9 @@ function resolveSource(options: ServeOptions, io: CliIo, grpcHost: string, logge
   }
 }
 
-function readCertificate({ tlsCert, tlsKey }: ServeOptions, logger: Logger): Reloaded<ServerCertificate> | undefined {
+function readCertificate({ tlsCert, tlsKey, tlsName }: ServeOptions, logger: Logger): Reloaded<ServerCertificate> | { names: string[] } | undefined {
+  if (tlsName.length > 0 && (tlsCert || tlsKey)) throw new UsageError('--tls-name goes without --tls-cert and --tls-key');
+  if (tlsName.length > 0) return { names: tlsName };
   if (!tlsCert && !tlsKey) return undefined;
   if (!tlsCert || !tlsKey) throw new UsageError('--tls-cert and --tls-key go together');
   try {

@@ -12,6 +12,7 @@ export interface ServeOptions {
   grpc: string;
   tlsCert?: string;
   tlsKey?: string;
+  tlsName: string[];
   insecurePlaintext?: boolean;
   allowAnonymous?: boolean;
   requireIdentity?: boolean;

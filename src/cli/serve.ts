@@ -19,6 +19,7 @@ export function registerServe(program: Command, io: CliIo): void {
     .option('--grpc <host:port>', 'xDS; off loopback it needs --tls-cert and --tls-key, or --insecure-plaintext', '127.0.0.1:18000')
     .option('--tls-cert <file>', 'certificate chain of the xDS port, PEM; read again when it changes')
     .option('--tls-key <file>', 'its private key, PEM')
+    .option('--tls-name <name>', "instead: make a certificate for this DNS name or IP address from the mesh's CA, and renew it (repeatable)", repeat, [])
     .option('--insecure-plaintext', 'serve xDS off loopback without TLS: private keys of the sidecars travel in the clear')
     .option('--allow-anonymous', 'serve sidecars that do not prove who they are; the default on loopback. For demos: whoever reaches xDS gets any key')
     .option('--require-identity', 'ask sidecars for a token or a client certificate; the default off loopback, with --mesh')

@@ -1,10 +1,10 @@
 import type { Command } from 'commander';
 import type { CreatedToken, TokenStatus } from '../admin/admin-api.ts';
-import { parseDurationMs } from '../mesh/schema/duration.ts';
 import { writeDurably } from '../runtime/durable-file.ts';
 import { addAdminSocket, adminWriterFor } from './admin-client.ts';
 import { CliError, UsageError } from './cli-error.ts';
 import type { CliIo } from './cli-io.ts';
+import { parseTtl } from './ttl.ts';
 
 interface CreateFlags {
   readonly service?: string;
@@ -79,10 +79,4 @@ function writeToken(file: string, token: string): void {
 function describe({ id, service = 'operators', node, created_at, expires_at }: TokenStatus): string {
   const end = expires_at === undefined ? 'until it is revoked' : `until ${expires_at}`;
   return `${id} for ${service}${node === undefined ? '' : ` on ${node}`}, made ${created_at}, ${end}`;
-}
-
-function parseTtl(text: string): number {
-  const ms = parseDurationMs(text);
-  if (ms === undefined || ms < 1) throw new UsageError(`--ttl '${text}' is no duration`, { hint: 'for example 720h, or 30m' });
-  return Math.floor(ms);
 }

@@ -9,6 +9,7 @@ import {
   type TokenStatus,
 } from '../admin/admin-api.ts';
 import type { Authority } from '../ca/authority.ts';
+import { CaError } from '../ca/ca-error.ts';
 import { type Instance, instanceKey, reachableAddress } from '../mesh/instance.ts';
 import { locateProblem } from '../mesh/locate-problem.ts';
 import type { Problem } from '../mesh/problem.ts';
@@ -121,6 +122,12 @@ export function createAdminApi(parts: {
         spiffe_id: leaf.spiffeId,
         not_after: new Date(leaf.notAfter).toISOString(),
       };
+    },
+    async issueServerCertificate(names, ttlMs) {
+      const made = await ca.issueServerCertificate(names, ttlMs).catch((error: unknown) => {
+        throw error instanceof CaError ? new AdminError(409, error.message) : error;
+      });
+      return { certificate: made.certificate, private_key: made.privateKey, roots: ca.roots().join(''), not_after: new Date(made.notAfter).toISOString() };
     },
     tokens: () => tokens().list().map(tokenStatus),
     createToken(grant) {

@@ -2,6 +2,7 @@ import { X509Certificate } from 'node:crypto';
 import { z } from 'zod';
 import type { Authority, CaChange, Leaf, RootStatus } from '../ca/authority.ts';
 import { CaError } from '../ca/ca-error.ts';
+import type { KeyedCertificate } from '../ca/certificate.ts';
 import { issuableSpiffeId } from '../ca/spiffe-id.ts';
 import type { Realm } from '../mesh/spiffe-id.ts';
 import type { Clock } from '../runtime/clock.ts';
@@ -88,6 +89,10 @@ export class ConsulAuthority implements Authority {
 
   async rotate(): Promise<RootStatus> {
     throw new CaError('ca-not-ours', "the certificate authority is Consul's", { hint: 'rotate it there: consul connect ca set-config' });
+  }
+
+  async issueServerCertificate(): Promise<KeyedCertificate> {
+    throw new CaError('ca-not-ours', "the certificate authority is Consul's, which makes none for adsum", { hint: 'give --tls-cert and --tls-key' });
   }
 
   /** @throws ConsulError, or CaError when what Consul gives is not this service's */

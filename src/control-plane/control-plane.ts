@@ -20,6 +20,7 @@ import { createNameTable } from './name-table.ts';
 import { observeGauges } from './observe-gauges.ts';
 import { openOrigin } from './open-origin.ts';
 import type { OriginChoice } from './origin.ts';
+import { OwnCertificate } from './own-certificate.ts';
 import { createProxyDirectory } from './proxy-directory.ts';
 import { Reconciler } from './reconciler.ts';
 import { reportDeliveredRoots } from './roots-delivery.ts';
@@ -40,11 +41,11 @@ export type ControlPlaneOptions = OriginChoice & CommonOptions;
 interface CommonOptions {
   readonly dataDir: string;
   readonly grpc: HostPort;
-  /** The certificate of the xDS port; without it xDS is plain text. */
-  readonly certificate?: Watchable<ServerCertificate>;
+  /** The certificate of the xDS port, or the names for which the mesh's CA makes one; without it xDS is plain text. */
+  readonly certificate?: Watchable<ServerCertificate> | { readonly names: readonly string[] };
   readonly admin: HostPort;
-  /** Given, the admin port speaks HTTPS. */
-  readonly adminCertificate?: Watchable<ServerCertificate>;
+  /** The admin port speaks HTTPS, with the same certificate. */
+  readonly adminTls?: boolean;
   readonly dns?: HostPort & { readonly recursors: readonly string[]; readonly clients?: readonly string[] };
   readonly clock: Clock;
   /** 0 ≤ x < 1; spreads renewals. */
@@ -56,8 +57,6 @@ interface CommonOptions {
 export interface ControlPlane {
   readonly grpc: HostPort;
   readonly admin: HostPort;
-  /** Given, the admin port speaks HTTPS. */
-  readonly adminCertificate?: Watchable<ServerCertificate>;
   readonly dns: HostPort | undefined;
   /**
    * An orderly end: `/readyz` says no, for `delayMs` everything goes on, then the streams are ended some at a time, and DNS and the admin
@@ -113,10 +112,17 @@ export async function startControlPlane(options: ControlPlaneOptions): Promise<C
     });
     source.load(loader);
 
+    let certificate: Watchable<ServerCertificate> | undefined;
+    if (options.certificate && 'names' in options.certificate) {
+      const own = await OwnCertificate.open({ names: options.certificate.names, authority, clock, logger });
+      closers.push(() => own.close());
+      certificate = own;
+    } else certificate = options.certificate;
+
     const versions = new VersionGuard({ clock, logger });
     const xds: XdsServer = await startXdsServer({
       address: options.grpc,
-      ...(options.certificate ? { tls: { certificate: options.certificate, ...(clientCa ? { clientCa } : {}) } } : {}),
+      ...(certificate ? { tls: { certificate, ...(clientCa ? { clientCa } : {}) } } : {}),
       directory: versions.guard(admission.admit(createProxyDirectory(reconciler))),
       logger,
       clock,
@@ -128,7 +134,7 @@ export async function startControlPlane(options: ControlPlaneOptions): Promise<C
     const admin: AdminServer = await startAdminServer({
       ...options.admin,
       ...(dataDir.held ? { socket: adminSocketOf(options.dataDir) } : {}),
-      ...(options.adminCertificate ? { certificate: options.adminCertificate } : {}),
+      ...(certificate && options.adminTls ? { certificate } : {}),
       api,
       metrics,
       observe: () => observeGauges(metrics, { api, leaves, xds, reconciler }),

@@ -4,7 +4,7 @@ import type { ServeOptions } from '../../../src/cli/serve-options.ts';
 import { ManualClock } from '../../../src/runtime/clock.ts';
 import { silentLogger } from '../../../src/runtime/logger.ts';
 
-const NONE: ServeOptions = { mesh: ['m'], grpc: '', admin: '', dnsRecursor: [], dnsClients: [], shutdownDelay: '0s' };
+const NONE: ServeOptions = { mesh: ['m'], grpc: '', admin: '', dnsRecursor: [], tlsName: [], dnsClients: [], shutdownDelay: '0s' };
 
 function resolve(host: string, flags: Partial<ServeOptions>): { required: boolean; warned: boolean } {
   let warned = false;
