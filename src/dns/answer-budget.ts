@@ -9,7 +9,7 @@ export interface AnswerRate {
 /** To one /24 (IPv4) or /56 (IPv6): two thousand small answers a second, and nothing that would hurt if the source was forged. */
 const RATE: AnswerRate = { atOnce: 256 * 1024, perSecond: 128 * 1024 };
 /** Nobody outside can forge a loopback address; all applications of a host share it. */
-const LOOPBACK_RATE: AnswerRate = { atOnce: 1024 * 1024, perSecond: 1024 * 1024 };
+const LOOPBACK_RATE: AnswerRate = { atOnce: 512 * 1024, perSecond: 256 * 1024 };
 /** Networks that are remembered; the one that has not asked for longest is forgotten first. */
 const MOST_NETWORKS = 10_000;
 
