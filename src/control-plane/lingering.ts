@@ -14,7 +14,7 @@ export type Leaving = ReadonlyMap<string, number>;
  * @returns the snapshot to serve, and who leaves when
  */
 export function withLingering(wanted: Snapshot, held: Snapshot | undefined, leaving: Leaving, now: number): { snapshot: Snapshot; leaving: Leaving } {
-  if (!held) return { snapshot: wanted, leaving: new Map() };
+  if (!held || (leaving.size === 0 && keepsClusters(held.cluster, wanted.cluster))) return { snapshot: wanted, leaving: NOBODY };
   const next = new Map<string, number>();
   const clusters = new Map<string, CachedResource>(wanted.cluster);
   const endpoints = new Map<string, CachedResource>(wanted.endpoint);
@@ -33,6 +33,14 @@ export function withLingering(wanted: Snapshot, held: Snapshot | undefined, leav
   const { secret, listener, route } = wanted;
   const unchanged = cluster === held.cluster && endpoint === held.endpoint && secret === held.secret && listener === held.listener && route === held.route;
   return { snapshot: unchanged ? held : { ...wanted, cluster, endpoint }, leaving: next };
+}
+
+const NOBODY: Leaving = new Map();
+
+function keepsClusters(held: ResourcesByName, wanted: ResourcesByName): boolean {
+  if (held === wanted) return true;
+  for (const name of held.keys()) if (!wanted.has(name)) return false;
+  return true;
 }
 
 /** The very same map while nothing differs: streams then need not compare. */

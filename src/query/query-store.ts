@@ -75,10 +75,18 @@ export interface QueryCounts {
 export class QueryStore {
   readonly #inputs = new Map<Input<unknown>, Map<string, Cell>>();
   readonly #queries = new Map<unknown, Map<string, Cell>>();
+  readonly #hubSize: number;
+  /** Marked values with many dependents, which are not marked yet. Empty between updates. */
+  readonly #hubs = new Set<Cell>();
   #reader: Cell | undefined;
   #computed = 0;
   #unchanged = 0;
   #kept = 0;
+
+  /** @param options.hubSize how many direct dependents make a value a hub; default 16 */
+  constructor({ hubSize = 16 }: { readonly hubSize?: number } = {}) {
+    this.#hubSize = hubSize;
+  }
 
   get counts(): QueryCounts {
     return { computed: this.#computed, unchanged: this.#unchanged, kept: this.#kept };
@@ -101,15 +109,44 @@ export class QueryStore {
     return this.#valueOf(cell) as Value;
   }
 
-  /** Says that an input may differ from now on. What depends on it is marked if it does. */
-  changed<Value>(input: Input<Value>, key: string): void {
-    if (this.#reader) throw new Error(`the input ${input.name} must not change while a value is worked out`);
+  /**
+   * Takes in changed inputs: `report` is given a function to call with each input, and its keys, that may differ from now on. What depends on
+   * those that do is marked.
+   */
+  update(report: (changed: (input: Input<unknown>, keys: Iterable<string>) => void) => void): void {
+    if (this.#reader) throw new Error('inputs must not change while a value is worked out');
+    report((input, keys) => {
+      for (const key of keys) this.#inputChanged(input, key);
+    });
+    for (const hub of this.#hubs) {
+      this.#hubs.delete(hub);
+      this.#refresh(hub);
+    }
+  }
+
+  #inputChanged(input: Input<unknown>, key: string): void {
     const cell = this.#inputs.get(input)?.get(key);
     if (!cell) return;
     const outcome: Outcome = { value: input.lookUp(key) };
     if (sameOutcome(outcome, cell.outcome)) return;
     cell.outcome = outcome;
-    markDependents(cell, 'stale');
+    this.#markDependents(cell, 'stale');
+  }
+
+  /**
+   * Direct dependents of what changed are stale; those further on are to check, because what they read may come out equal. At a hub the
+   * marking waits: `update` works it out, and goes on from there only if it differs. So a change that comes to nothing in a value that
+   * everything depends on costs this value, and not everything.
+   */
+  #markDependents(cell: Cell, trust: Trust): void {
+    for (const dependent of cell.dependents) {
+      const before = dependent.trust;
+      if (before !== 'stale') dependent.trust = trust;
+      if (before !== 'good') continue;
+      dependent.onStale?.();
+      if (dependent.dependents.size >= this.#hubSize) this.#hubs.add(dependent);
+      else this.#markDependents(dependent, 'check');
+    }
   }
 
   /** Follows a value. `onStale` is called each time it may have changed since the last `get`. */
@@ -182,7 +219,7 @@ export class QueryStore {
       return;
     }
     cell.outcome = outcome;
-    if (before) markDependents(cell, 'stale');
+    if (before) this.#markDependents(cell, 'stale');
   }
 
   #unlink(source: Cell, dependent: Cell): void {
@@ -193,6 +230,7 @@ export class QueryStore {
   #release(cell: Cell): void {
     if (cell.filed) {
       cell.filed.cells.delete(cell.filed.key);
+      this.#hubs.delete(cell);
       this.#kept -= 1;
     }
     for (const source of cell.sources) this.#unlink(source, cell);
@@ -213,17 +251,6 @@ export function query<Source extends QuerySource, Args extends readonly unknown[
 
 function newCell(parts: Pick<Cell, 'question' | 'compute' | 'isInput' | 'onStale' | 'filed'>): Cell {
   return { ...parts, trust: 'stale', outcome: undefined, busy: false, sources: new Set(), dependents: new Set() };
-}
-
-/** Direct dependents of what changed are stale; those further on are to check, because what they read may come out equal. */
-function markDependents(cell: Cell, trust: Trust): void {
-  for (const dependent of cell.dependents) {
-    const before = dependent.trust;
-    if (before !== 'stale') dependent.trust = trust;
-    if (before !== 'good') continue;
-    dependent.onStale?.();
-    markDependents(dependent, 'check');
-  }
 }
 
 function sameOutcome(one: Outcome, other: Outcome | undefined): boolean {

@@ -127,21 +127,20 @@ export class MeshTopology implements Topology {
   update(mesh: Mesh, facts: TopologyFacts): ReadonlySet<string> {
     const inputs = this.#inputs;
     const difference = this.#index.update(mesh, facts);
-    const changed = (input: Input<unknown>, keys: Iterable<string>) => {
-      for (const key of keys) this.store.changed(input, key);
-    };
-    for (const input of [inputs.datacenter, inputs.trustDomain, inputs.defaultPolicy]) changed(input, [ONLY]);
-    for (const [lookup, keys] of Object.entries(difference.instances)) changed(inputs[lookup as InstanceLookup], keys);
-    changed(inputs.entry, difference.entries);
-    changed(inputs.entriesOfKind, difference.entryKinds);
-    changed(inputs.permitted, difference.callers);
-    changed(inputs.virtualIp, difference.virtualIps);
-    changed(inputs.manualVirtualIps, difference.manualVirtualIps);
-    changed(inputs.holder, difference.held);
-    changed(inputs.callable, [...difference.instances.service, ...difference.virtualIps]);
-    if (difference.instances.service.size + difference.virtualIps.size > 0) changed(inputs.callableServices, [ONLY]);
-    if (difference.instances.meshService.size > 0) changed(inputs.meshServices, [ONLY]);
-    if (difference.manualVirtualIps.size > 0) changed(inputs.manualServices, [ONLY]);
+    this.store.update((changed) => {
+      for (const input of [inputs.datacenter, inputs.trustDomain, inputs.defaultPolicy]) changed(input, [ONLY]);
+      for (const [lookup, keys] of Object.entries(difference.instances)) changed(inputs[lookup as InstanceLookup], keys);
+      changed(inputs.entry, difference.entries);
+      changed(inputs.entriesOfKind, difference.entryKinds);
+      changed(inputs.permitted, difference.callers);
+      changed(inputs.virtualIp, difference.virtualIps);
+      changed(inputs.manualVirtualIps, difference.manualVirtualIps);
+      changed(inputs.holder, difference.held);
+      changed(inputs.callable, [...difference.instances.service, ...difference.virtualIps]);
+      if (difference.instances.service.size + difference.virtualIps.size > 0) changed(inputs.callableServices, [ONLY]);
+      if (difference.instances.meshService.size > 0) changed(inputs.meshServices, [ONLY]);
+      if (difference.manualVirtualIps.size > 0) changed(inputs.manualServices, [ONLY]);
+    });
     return changedKinds(difference);
   }
 }

@@ -29,8 +29,13 @@ const step: fc.Arbitrary<Step> = fc.oneof(
 );
 
 class Numbers {
-  readonly store = new QueryStore();
+  readonly store: QueryStore;
   readonly values = [1, 2, 3, 4, 5];
+
+  constructor(hubSize?: number) {
+    this.store = new QueryStore(hubSize === undefined ? {} : { hubSize });
+  }
+
   readonly #input: Input<number> = { name: 'number', lookUp: (key) => this.values[Number(key)] ?? 0 };
 
   at(index: number): number {
@@ -41,7 +46,7 @@ class Numbers {
 
   set(index: number, value: number): void {
     this.values[index] = value;
-    this.store.changed(this.#input, String(index));
+    this.store.update((changed) => changed(this.#input, [String(index)]));
   }
 }
 
@@ -62,44 +67,49 @@ function outcomeOf(compute: () => number): number | string {
 
 test('remembered values are what working them out afresh gives; who watches hears of every change; nothing is kept for nobody', () => {
   fc.assert(
-    fc.property(fc.array(formula, { minLength: 6, maxLength: 6 }), fc.array(step, { maxLength: 40 }), (formulas, steps) => {
-      const numbers = new Numbers();
-      const watches = new Map<number, { watch: Watch<number>; seen: number | string; told: boolean }>();
-      const afresh = (given: Formula) => {
-        const other = new Numbers();
-        other.values.splice(0, other.values.length, ...numbers.values);
-        return outcomeOf(() => evaluate(other, given));
-      };
-      for (const one of steps) {
-        if ('set' in one) {
-          numbers.set(one.set, one.to);
-          for (const [index, { seen, told }] of watches) if (afresh(formulas[index] ?? 0) !== seen) expect(told).toBe(true);
-        } else if ('watch' in one && !watches.has(one.watch)) {
-          const entry = {
-            watch: numbers.store.watch(
-              () => evaluate(numbers, formulas[one.watch] ?? 0),
-              () => void Object.assign(entry, { told: true }),
-            ),
-            seen: Number.NaN as number | string,
-            told: false,
-          };
-          entry.seen = outcomeOf(entry.watch.get);
-          watches.set(one.watch, entry);
-        } else if ('close' in one) {
-          watches.get(one.close)?.watch.close();
-          watches.delete(one.close);
-        } else if ('look' in one) {
-          expect(outcomeOf(() => evaluate(numbers, formulas[one.look] ?? 0))).toBe(afresh(formulas[one.look] ?? 0));
-          const entry = watches.get(one.look);
-          if (!entry) continue;
-          entry.seen = outcomeOf(entry.watch.get);
-          entry.told = false;
-          expect(entry.seen).toBe(afresh(formulas[one.look] ?? 0));
+    fc.property(
+      fc.array(formula, { minLength: 6, maxLength: 6 }),
+      fc.array(step, { maxLength: 40 }),
+      fc.integer({ min: 1, max: 4 }),
+      (formulas, steps, hubSize) => {
+        const numbers = new Numbers(hubSize);
+        const watches = new Map<number, { watch: Watch<number>; seen: number | string; told: boolean }>();
+        const afresh = (given: Formula) => {
+          const other = new Numbers();
+          other.values.splice(0, other.values.length, ...numbers.values);
+          return outcomeOf(() => evaluate(other, given));
+        };
+        for (const one of steps) {
+          if ('set' in one) {
+            numbers.set(one.set, one.to);
+            for (const [index, { seen, told }] of watches) if (afresh(formulas[index] ?? 0) !== seen) expect(told).toBe(true);
+          } else if ('watch' in one && !watches.has(one.watch)) {
+            const entry = {
+              watch: numbers.store.watch(
+                () => evaluate(numbers, formulas[one.watch] ?? 0),
+                () => void Object.assign(entry, { told: true }),
+              ),
+              seen: Number.NaN as number | string,
+              told: false,
+            };
+            entry.seen = outcomeOf(entry.watch.get);
+            watches.set(one.watch, entry);
+          } else if ('close' in one) {
+            watches.get(one.close)?.watch.close();
+            watches.delete(one.close);
+          } else if ('look' in one) {
+            expect(outcomeOf(() => evaluate(numbers, formulas[one.look] ?? 0))).toBe(afresh(formulas[one.look] ?? 0));
+            const entry = watches.get(one.look);
+            if (!entry) continue;
+            entry.seen = outcomeOf(entry.watch.get);
+            entry.told = false;
+            expect(entry.seen).toBe(afresh(formulas[one.look] ?? 0));
+          }
         }
-      }
-      for (const { watch } of watches.values()) watch.close();
-      expect(numbers.store.counts.kept).toBe(0);
-    }),
+        for (const { watch } of watches.values()) watch.close();
+        expect(numbers.store.counts.kept).toBe(0);
+      },
+    ),
     { numRuns: 300 },
   );
 });

@@ -1,3 +1,4 @@
+import { isIPv4 } from 'node:net';
 import ipaddr from 'ipaddr.js';
 import { z } from 'zod';
 
@@ -24,5 +25,6 @@ export function isUsableVirtualIp(address: string): boolean {
 
 /** One way of writing for each IP address; IPv4 inside IPv6 is IPv4. */
 export function normalAddress(address: string): string {
-  return ipaddr.process(address).toString();
+  // There is one way only that Node takes for an IPv4 address, and most are.
+  return isIPv4(address) ? address : ipaddr.process(address).toString();
 }

@@ -13,7 +13,7 @@ class Words {
 
   set(key: string, value: string): void {
     this.words.set(key, value);
-    this.store.changed(this.#input, key);
+    this.store.update((changed) => changed(this.#input, [key]));
   }
 }
 
