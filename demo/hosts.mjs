@@ -14,6 +14,8 @@ const fromHere = (file) => fileURLToPath(new URL(file, import.meta.url));
 const hosts = { control: 2, web: 11, api: 12, 'db-1': 13, 'db-2': 14, outsider: 20 };
 const address = (name) => `10.88.0.${hosts[name]}`;
 const services = { web: 'web-1', api: 'api-1', 'db-1': 'db-1', 'db-2': 'db-2' };
+/** Host → the service it stands for. */
+const serviceOf = { web: 'web', api: 'api', 'db-1': 'db', 'db-2': 'db' };
 
 /** The hosts of this demo and what runs on them; there is one in a process. */
 let machine;
@@ -41,7 +43,7 @@ async function startControlPlane() {
   for (const file of [own, path.join(own, 'data'), tls.key]) chownSync(file, users.control, users.control);
   for (const file of [path.join(own, 'data'), tls.key]) chmodSync(file, file === tls.key ? 0o600 : 0o700);
   machine.inside('control', 'sysctl', '-qw', 'net.ipv4.ip_unprivileged_port_start=0'); // DNS on port 53 without root
-  const xds = ['--grpc', `${address('control')}:18000`, '--tls-cert', tls.certificate, '--tls-key', tls.key, '--allow-anonymous'];
+  const xds = ['--grpc', `${address('control')}:18000`, '--tls-cert', tls.certificate, '--tls-key', tls.key];
   const serve = ['serve', '--mesh', mesh.file, '--data-dir', path.join(own, 'data'), ...xds, '--dns', `${address('control')}:53`];
   const started = machine.start('adsum', 'control', users.control, ...adsum(), ...serve);
   await need('adsum serve on the mesh file', async () => {
@@ -74,15 +76,28 @@ async function startSidecars() {
   ];
   const redirect = ['redirect-traffic', '--proxy-uid', `${users.envoy}`, '--proxy-inbound-port', '21000'];
   await Promise.all(Object.keys(services).map((name) => machine.run(name, 0, ...adsum(), ...redirect)));
+  await Promise.all(Object.keys(services).map(createToken));
   const startedMs = Date.now();
   const sidecars = Object.entries(services).map(([name, id]) => {
-    const envoy = ['envoy', '--sidecar-for', id, ...where, '--envoy-binary', machine.envoy, '--', '--concurrency', '1'];
+    const envoy = ['envoy', '--sidecar-for', id, '--token-file', tokenOf(name), ...where, '--envoy-binary', machine.envoy, '--', '--concurrency', '1'];
     return { name, started: machine.start(`envoy-${name}`, name, users.envoy, ...adsum(), ...envoy) };
   });
   for (const { name, started } of sidecars) {
     await comesUp(`the sidecar of ${name}`, started, async () => envoyState(await client(name, 'http', 'http://127.0.0.1:19000/ready')));
   }
   return `LIVE after ${Date.now() - startedMs} ms, running as user ${users.envoy}, all other TCP redirected to them`;
+}
+
+/** Without it a sidecar is served nothing. Made on the control plane's host, and given to the user that Envoy runs as. */
+async function createToken(name) {
+  const socket = path.join(machine.folder, 'control-plane/data/admin.sock');
+  const create = ['token', 'create', '--service', serviceOf[name], '--out', tokenOf(name), '--admin-addr', `unix://${socket}`];
+  await machine.run('control', users.control, ...adsum(), ...create);
+  chownSync(tokenOf(name), users.envoy, users.envoy);
+}
+
+function tokenOf(name) {
+  return path.join(machine.folder, 'control-plane', `${name}.token`);
 }
 
 async function showNames() {

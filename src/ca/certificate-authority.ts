@@ -10,7 +10,6 @@ import { CA_STATE_FILE, type CaState, type RootPhase, readCaState, type StoredRo
 import { type KeyedCertificate, type Validity, wholeSeconds } from './certificate.ts';
 import { createLeaf, loadSigner, type Signer } from './leaf-certificate.ts';
 import { countDown, dropRetiredRoots, dropStagedRoot, promoteStagedRoot, signingRoot, stagedRoot, stageRoot, withCountdowns } from './root-rotation.ts';
-import { createServerCertificate } from './server-certificate.ts';
 import { issuableSpiffeId, issuableTrustDomainId } from './spiffe-id.ts';
 
 const MINUTE_MS = 60_000;
@@ -187,6 +186,7 @@ export class CertificateAuthority implements Authority {
     const oldest = this.status().find(({ notBefore, notAfter }) => notBefore <= now && notAfter > now);
     const root = this.#state.roots.find(({ id }) => id === oldest?.id);
     if (!oldest || !root) throw new CaError('ca-root-expired', 'no root is valid by the clock of today', { hint: 'the log says why' });
+    const { createServerCertificate } = await import('./server-certificate.ts'); // loads slowly, and few ask for it
     const notAfter = Math.min(now + ttlMs, oldest.notAfter, oldest.retireAt ?? Number.POSITIVE_INFINITY);
     return createServerCertificate(names, wholeSeconds({ notBefore: now - BACKDATE_MS, notAfter }), root);
   }
