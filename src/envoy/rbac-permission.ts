@@ -17,11 +17,16 @@ type HeaderMatch = HttpMatch['header'][number];
 export function buildPermissions(permissions: readonly AuthorizedPermission[], defaultAction: 'allow' | 'deny'): Permission[] {
   return permissions.flatMap((permission, position) => {
     const matches = buildHttpMatch(permission);
-    const earlier = permissions.slice(0, position).reverse();
+    // A denial of those who hold a token says nothing of the others.
+    const earlier = permissions
+      .slice(0, position)
+      .filter((other) => other.action === 'allow' || other.jwt.length === 0)
+      .reverse();
     const first = allPermissions([matches, ...earlier.map((other): Permission => ({ not_rule: buildHttpMatch(other) }))]);
     if (permission.jwt.length === 0) return permission.action === defaultAction ? [] : [first];
     const token = buildToken(permission.jwt);
-    return defaultAction === 'deny' ? [allPermissions([first, token])] : [allPermissions([first, { not_rule: token }])];
+    const denying = defaultAction === 'allow' && permission.action === 'allow';
+    return [allPermissions([first, denying ? { not_rule: token } : token])];
   });
 }
 

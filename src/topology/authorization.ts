@@ -30,7 +30,7 @@ export interface AuthorizedPermission {
   readonly action: 'allow' | 'deny';
   /** Undefined: every request. */
   readonly http: IntentionPermission['http'];
-  /** One of these must hold besides, or the request is denied. Only ever non-empty for `allow`. */
+  /** `allow`: one of these must hold besides, or the request is denied. `deny`, under default allow only: it denies where one of these holds. */
   readonly jwt: readonly JwtCheck[];
 }
 
@@ -50,7 +50,7 @@ export function resolveAuthorization(index: Intentions, destination: string, inp
   const problems: Problem[] = [];
   const used = new Map<string, JwtProvider>();
   const sources = index.intentionsFor(destination).map((intention) => {
-    const resolved = input.protocol === 'tcp' ? resolveForTcp(intention, destination) : resolveForHttp(intention, input);
+    const resolved = input.protocol === 'tcp' ? resolveForTcp(intention, destination) : resolveForHttp(intention, index.defaultPolicy, input);
     problems.push(...resolved.problems);
     for (const provider of resolved.jwtProviders) used.set(provider.name, provider);
     return resolved.source;
@@ -91,7 +91,7 @@ function resolveForTcp(intention: Intention, destination: string): ResolvedSourc
   return { source, jwtProviders: [], problems: [problem] };
 }
 
-function resolveForHttp(intention: Intention, { jwtProviders }: AuthorizationInput): ResolvedSource {
+function resolveForHttp(intention: Intention, defaultPolicy: 'allow' | 'deny', { jwtProviders }: AuthorizationInput): ResolvedSource {
   const top = resolveJwtChecks(intention.jwt, jwtProviders);
   const permissions = intention.permissions.map((permission) => ({ permission, resolved: resolveJwtChecks(permission.jwt, jwtProviders) }));
   const jwtDefects = [top, ...permissions.map(({ resolved }) => resolved)].flatMap(({ defects }) => defects);
@@ -100,7 +100,7 @@ function resolveForHttp(intention: Intention, { jwtProviders }: AuthorizationInp
   const source: AuthorizedSource = {
     name: intention.source,
     action: denied ? 'deny' : intention.action,
-    permissions: denied ? [] : permissions.map(({ permission, resolved }) => resolvePermission(permission, resolved)),
+    permissions: denied ? [] : permissions.map(({ permission, resolved }) => resolvePermission(permission, resolved, defaultPolicy)),
     jwt: top.checks,
   };
   const problems = [
@@ -128,10 +128,14 @@ function findRegexDefects(http: NonNullable<IntentionPermission['http']>): strin
   });
 }
 
-/** A denial needs no token: to ask for one would let those in who have none. */
-function resolvePermission(permission: IntentionPermission, jwt: ReturnType<typeof resolveJwtChecks>): AuthorizedPermission {
-  const allow = permission.action === 'allow' && jwt.defects.length === 0;
-  return { action: allow ? 'allow' : 'deny', http: permission.http, jwt: allow ? jwt.checks : [] };
+/**
+ * Under default allow a denial with a token denies those who hold it. Under default deny it denies everybody, as in Consul: to ask for the token would
+ * not let in who has none. What cannot be verified denies.
+ */
+function resolvePermission(permission: IntentionPermission, jwt: ReturnType<typeof resolveJwtChecks>, defaultPolicy: 'allow' | 'deny'): AuthorizedPermission {
+  const { action, http } = permission;
+  if (jwt.defects.length > 0) return { action: 'deny', http, jwt: [] };
+  return { action, http, jwt: action === 'allow' || defaultPolicy === 'allow' ? jwt.checks : [] };
 }
 
 function callerName({ source }: Intention): string {

@@ -40,9 +40,18 @@ export function intentionsAllow({ entries, defaultPolicy, providers }: Rules, ca
   const action = actionOf(decided.source);
   if (action === 'deny' || !hasToken(decided.jwt, sent, providers)) return false;
   if (action === 'allow') return true;
-  const first = decided.source.permissions.find((one) => one.http === undefined || requestMatches(one.http, sent, denies(one, providers)));
+  const first = decided.source.permissions.find((one) => {
+    const matches = one.http === undefined || requestMatches(one.http, sent, denies(one, providers));
+    // Under default allow a denial is about those who hold its token; one that nobody can hold is about everybody.
+    const isAbout = defaultPolicy === 'deny' || one.action === 'allow' || isUnanswerable(one.jwt, providers) || hasToken(one.jwt, sent, providers);
+    return matches && isAbout;
+  });
   if (!first) return defaultPolicy === 'allow';
   return first.action === 'allow' && hasToken(first.jwt, sent, providers);
+}
+
+function isUnanswerable(demand: Entry['jwt'], providers: Rules['providers']): boolean {
+  return demand?.providers.some(({ name }) => !providers.has(name)) ?? false;
 }
 
 /** By itself, or because a provider does not exist and so nobody can have the token. */
