@@ -1,4 +1,8 @@
-import type { envoy_config_listener_v3_FilterChainMatch as FilterChainMatch, envoy_config_listener_v3_Listener as Listener } from '../proto/generated/types.ts';
+import type {
+  envoy_config_listener_v3_FilterChainMatch as FilterChainMatch,
+  envoy_config_route_v3_HeaderMatcher as HeaderMatcher,
+  envoy_config_listener_v3_Listener as Listener,
+} from '../proto/generated/types.ts';
 import type { ExposedPath } from '../topology/exposed-paths.ts';
 import type { InboundView } from '../topology/proxy-view.ts';
 import { buildListenerAccessLog } from './access-log.ts';
@@ -6,15 +10,16 @@ import { singleAddressRange, socketAddress } from './address.ts';
 import { buildHttpConnectionManager } from './http-connection-manager.ts';
 import { exposedClusterName, exposedFilterName, exposedListenerName, LOCAL_APP } from './names.ts';
 import type { BuildContext } from './resource.ts';
+import { escapeRegex } from './spiffe-regex.ts';
 
 /** One path of the application without mTLS: for health checks and metrics, on a port of its own. */
 export function buildExposedListener({ accessLogs, traits }: BuildContext, inbound: InboundView, exposed: ExposedPath): Listener {
-  const { path, protocol, listenerPort } = exposed;
+  const { path, protocol, listenerPort, methods } = exposed;
   const { bindAddress } = inbound;
   const name = exposedFilterName(path, listenerPort);
   const inline = {
     name,
-    virtual_hosts: [{ name, domains: ['*'], routes: [{ match: { path }, route: { cluster: exposedCluster(inbound, exposed) } }] }],
+    virtual_hosts: [{ name, domains: ['*'], routes: [{ match: { path, headers: [isOneOf(methods)] }, route: { cluster: exposedCluster(inbound, exposed) } }] }],
   };
   return {
     name: exposedListenerName(path, bindAddress, listenerPort),
@@ -29,6 +34,10 @@ export function buildExposedListener({ accessLogs, traits }: BuildContext, inbou
     ],
     ...buildListenerAccessLog(accessLogs),
   };
+}
+
+function isOneOf(methods: readonly string[]): HeaderMatcher {
+  return { name: ':method', string_match: { safe_regex: { regex: methods.map(escapeRegex).join('|') } } };
 }
 
 /** The application's main port already has a cluster. */

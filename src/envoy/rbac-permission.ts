@@ -6,6 +6,7 @@ import type {
 import type { AuthorizedPermission } from '../topology/authorization.ts';
 import type { JwtCheck } from '../topology/authorization-jwt.ts';
 import { buildClaimMatchers, buildIssuerMatcher } from './rbac-principal.ts';
+import { escapeRegex } from './spiffe-regex.ts';
 
 type HttpMatch = NonNullable<AuthorizedPermission['http']>;
 type HeaderMatch = HttpMatch['header'][number];
@@ -51,9 +52,14 @@ function pathMatches(http: HttpMatch): Permission[] {
   return path ? [{ url_path: { path } }] : [];
 }
 
-/** Envoy does not match a header that is missing, inverted or not: `deny unless x-key is secret` would let requests without x-key in. */
+/**
+ * Envoy does not match a header that is missing, inverted or not: `deny unless x-key is secret` would let requests without x-key in. A header that is
+ * sent twice it compares as one text, `no,yes`: what denies a value denies it wherever it stands in such a list, and what allows all but a value does
+ * not allow a list with it.
+ */
 function buildHeaderMatcher(header: HeaderMatch, action: AuthorizedPermission['action']): HeaderMatcher {
-  const text = headerText(header);
+  const inAnyPlace = (action === 'deny') !== (header.invert ?? false);
+  const text = inAnyPlace ? anywhereInList(header) : headerText(header);
   return {
     name: header.name,
     ...(text ? { string_match: text } : { present_match: true }),
@@ -70,6 +76,18 @@ function headerText(header: HeaderMatch): StringMatcher | undefined {
   if (header.suffix) return { suffix: header.suffix, ...ignoreCase };
   if (header.contains) return { contains: header.contains, ...ignoreCase };
   return undefined;
+}
+
+/** A value of the list that a repeated header is. `present` and `contains` hold for lists as they are. */
+function anywhereInList(header: HeaderMatch): StringMatcher | undefined {
+  const flags = header.ignore_case ? '(?i)' : '';
+  const inList = (value: string): StringMatcher => ({ safe_regex: { regex: `${flags}(?:.*,)?[ \\t]*${value}[ \\t]*(?:,.*)?` } });
+  if (header.exact) return inList(escapeRegex(header.exact));
+  if (header.prefix && !header.regex) return inList(`${escapeRegex(header.prefix)}.*`);
+  if (header.suffix && !header.regex) return inList(`.*${escapeRegex(header.suffix)}`);
+  // Whole values, so that anchors say nothing more. Its own flags hold for all of it.
+  if (header.regex && !/^\(\?[a-zA-Z-]+\)/.test(header.regex)) return inList(`(?:${header.regex.replace(/^\^/, '').replace(/(?<!\\)\$$/, '')})`);
+  return headerText(header);
 }
 
 function buildToken(checks: readonly JwtCheck[]): Permission {

@@ -52,6 +52,8 @@ export interface Instance {
 export interface CheckDefinition {
   readonly id: string;
   readonly http?: string;
+  /** Of an HTTP check. Default: GET. */
+  readonly method?: string;
   readonly grpc?: string;
 }
 

@@ -140,7 +140,7 @@ function checkDefinitions({ check, checks }: Registration, serviceId: string): C
   const all = [...(check ? [check] : []), ...checks];
   return all.map((one, index) => ({
     id: checkId(one, serviceId, all.length > 1 ? `:${index + 1}` : ''),
-    ...(one.http ? { http: one.http } : {}),
+    ...(one.http ? { http: one.http, ...(one.method ? { method: one.method } : {}) } : {}),
     ...(one.grpc ? { grpc: one.grpc } : {}),
   }));
 }

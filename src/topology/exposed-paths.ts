@@ -9,6 +9,8 @@ export interface ExposedPath {
   readonly protocol: 'http' | 'http2';
   readonly listenerPort: number;
   readonly localPort: number;
+  /** Nothing but these is let in without mutual TLS. */
+  readonly methods: readonly string[];
   /** Whether anybody may ask, or only the agent, which runs the checks. */
   readonly audience: 'anybody' | { readonly agentAddress: string };
 }
@@ -21,7 +23,9 @@ const LAST_CHECK_PORT = 21755;
 export function exposedPathsOf(topology: Topology, proxy: Instance, settings: ProxySettings): readonly ExposedPath[] {
   const written = settings.exposedPaths.flatMap((exposed): ExposedPath[] => {
     const { path, listener_port: listenerPort, local_path_port: localPort } = exposed;
-    return path && listenerPort && localPort ? [{ path, protocol: exposed.protocol ?? 'http', listenerPort, localPort, audience: 'anybody' }] : [];
+    return path && listenerPort && localPort
+      ? [{ path, protocol: exposed.protocol ?? 'http', listenerPort, localPort, methods: METHODS[exposed.protocol ?? 'http'], audience: 'anybody' }]
+      : [];
   });
   return settings.exposeChecks ? [...written, ...checksOf(topology, proxy)] : written;
 }
@@ -37,6 +41,9 @@ export function withDistinctPorts(service: string, wanted: readonly ExposedPath[
   return { paths: [...paths.values()], problems };
 }
 
+/** Health and metrics are read; what is exposed as HTTP/2 may be gRPC, all of which is POST. */
+const METHODS = { http: ['GET', 'HEAD'], http2: ['GET', 'HEAD', 'POST'] } as const;
+
 /** Only the agent that a service is registered with knows its checks. */
 function checksOf(topology: Topology, proxy: Instance): ExposedPath[] {
   const application = topology
@@ -49,13 +56,14 @@ function checksOf(topology: Topology, proxy: Instance): ExposedPath[] {
   });
 }
 
-function exposableCheck(check: CheckDefinition): Pick<ExposedPath, 'path' | 'protocol' | 'localPort'> | undefined {
+function exposableCheck(check: CheckDefinition): Pick<ExposedPath, 'path' | 'protocol' | 'localPort' | 'methods'> | undefined {
   if (check.http && URL.canParse(check.http)) {
     const { pathname, port, protocol } = new URL(check.http);
-    return { path: pathname, protocol: 'http', localPort: Number(port) || (protocol === 'https:' ? 443 : 80) };
+    const methods = [...new Set([...METHODS.http, ...(check.method ? [check.method.toUpperCase()] : [])])];
+    return { path: pathname, protocol: 'http', localPort: Number(port) || (protocol === 'https:' ? 443 : 80), methods };
   }
   const grpcPort = check.grpc ? Number(/:(\d+)(?:\/|$)/.exec(check.grpc)?.[1]) : Number.NaN;
-  return grpcPort > 0 ? { path: '/grpc.health.v1.Health/Check', protocol: 'http2', localPort: grpcPort } : undefined;
+  return grpcPort > 0 ? { path: '/grpc.health.v1.Health/Check', protocol: 'http2', localPort: grpcPort, methods: METHODS.http2 } : undefined;
 }
 
 function portTaken(service: string, { path, listenerPort }: ExposedPath): Problem {

@@ -39,7 +39,8 @@ export function textMatches(matcher: StringMatcher, text: string): boolean {
 }
 
 export function fullMatch(regex: string, text: string): boolean {
-  return new RegExp(`^(?:${regex})$`).test(text);
+  const [, flags = '', pattern = ''] = /^(?:\(\?([a-z]+)\))?(.*)$/s.exec(regex) ?? [];
+  return new RegExp(`^(?:${pattern})$`, flags).test(text);
 }
 
 function principalMatches(principal: Principal, request: Request): boolean {

@@ -12,7 +12,7 @@ export function checkIntentionReferences(mesh: Referenced & { readonly instances
   const isTcp = (service: string) => protocolByEntries(mesh.configEntries, service) === 'tcp' && !httpByProxy.has(service);
   return mesh.configEntries
     .ofKind('service-intentions')
-    .flatMap((entry) => [...checkProviders(entry, mesh), ...(entry.name !== '*' && isTcp(entry.name) ? checkTcp(entry) : [])]);
+    .flatMap((entry) => [...checkProviders(entry, mesh), ...checkCase(entry), ...(entry.name !== '*' && isTcp(entry.name) ? checkTcp(entry) : [])]);
 }
 
 /** Every place of an entry that asks for a token. */
@@ -32,6 +32,23 @@ function checkProviders(entry: EntryOfKind<'service-intentions'>, { configEntrie
       const at = [...path, 'providers', index, 'name'];
       return [problemIn(entry, at, { severity: 'error', code: 'unknown-jwt-provider', message: `there is no jwt-provider "${name}"`, hint })];
     }),
+  );
+}
+
+/** Values of headers are compared with their case, as in Consul. An application that does not look at it takes what a denial lets through. */
+function checkCase(entry: EntryOfKind<'service-intentions'>): Problem[] {
+  return entry.sources.flatMap(({ permissions }, source) =>
+    permissions.flatMap(({ action, http }, rule) =>
+      (http?.header ?? []).flatMap((header, index) => {
+        const text = header.exact ?? header.prefix ?? header.suffix ?? header.contains;
+        const letters = text !== undefined && text.toLowerCase() !== text.toUpperCase();
+        if (action !== 'deny' || !letters || header.ignore_case || header.invert) return [];
+        const message = `the denial by header "${header.name}" is about ${JSON.stringify(text)} in this case only: whoever writes it in another one is not denied`;
+        const hint = 'add "ignore_case: true", unless the application looks at the case too';
+        const at = ['sources', source, 'permissions', rule, 'http', 'header', index];
+        return [problemIn(entry, at, { severity: 'warning', code: 'deny-by-case', message, hint })];
+      }),
+    ),
   );
 }
 

@@ -67,7 +67,8 @@ describe('HTTP RBAC', () => {
         rules: [{ url_path: { path: { exact: '/healthz' } } }, { header: { name: ':method', string_match: { safe_regex: { regex: 'GET|HEAD' } } } }],
       },
     };
-    const env = { header: { name: 'x-env', string_match: { prefix: 'p', ignore_case: true }, invert_match: true } };
+    const list = '(?i)(?:.*,)?[ \\t]*p.*[ \\t]*(?:,.*)?';
+    const env = { header: { name: 'x-env', string_match: { safe_regex: { regex: list } }, invert_match: true } };
     const sources = [
       { name: 'a', permissions: [{ action: 'deny', http: { path_prefix: '/' } }] },
       { name: 'db', action: 'allow' },
