@@ -24,6 +24,8 @@ const TYPE = {
   LDS: 'type.googleapis.com/envoy.config.listener.v3.Listener',
   SDS: 'type.googleapis.com/envoy.extensions.transport_sockets.tls.v3.Secret',
 };
+/** The name of endpoints that nobody has. */
+const PROBE = 'bench-probe';
 const EVERYTHING_OF = new Set([TYPE.CDS, TYPE.LDS]);
 
 /** What clusters and listeners lead to; the mesh of the benchmark has no other references. */
@@ -52,7 +54,7 @@ function study(type, name, bytes) {
 
 /** What the whole fleet received since `mark`. */
 let seen = { startMs: performance.now(), resources: 0, unchanged: 0, removed: 0, bytes: 0, lastMs: 0 };
-const ended = { streams: 0 };
+const ended = { streams: 0, reasons: new Set() };
 
 class Sidecar {
   constructor(proxy) {
@@ -64,6 +66,8 @@ class Sidecar {
 
   connect(target, variant, recorded) {
     const { path: method, requestSerialize, responseDeserialize } = METHODS[variant];
+    // It has come back already: its connection was cut while it waited to.
+    if (this.stream) return;
     this.variant = variant;
     this.wanted = new Map([
       [TYPE.EDS, new Set()],
@@ -80,9 +84,13 @@ class Sidecar {
     }));
     this.stream = stream;
     stream.on('error', () => {});
-    // A stream that this side cancels is no longer `this.stream`.
-    stream.on('status', () => {
-      if (this.stream === stream) ended.streams += 1;
+    // A stream that this side cancels is no longer `this.stream`. Any other end is noted, and the sidecar comes back as Envoy does.
+    stream.on('status', ({ code, details }) => {
+      if (this.stream !== stream) return;
+      ended.streams += 1;
+      ended.reasons.add(`${code} ${details}`);
+      this.disconnect();
+      setTimeout(() => this.connect(target, variant, recorded), 250);
     });
     stream.on('data', ({ bytes, message }) => {
       if (this.stream === stream) this.take(bytes, message, recorded);
@@ -95,6 +103,9 @@ class Sidecar {
     };
     this.ask(TYPE.CDS, { node });
     this.ask(TYPE.LDS, {});
+    // Whoever comes back subscribes to everything again; the probe is answered even when nothing differs.
+    this.comesBack = this.held.get(TYPE.CDS).size > 0;
+    if (this.comesBack) this.follow([PROBE]);
   }
 
   ask(type, more) {
@@ -130,7 +141,7 @@ class Sidecar {
     }
     const gone = this.variant === 'sotw' && EVERYTHING_OF.has(type) ? [...held.keys()].filter((name) => !names.has(name)) : removed;
     for (const name of gone) {
-      seen.removed += 1;
+      if (name !== PROBE) seen.removed += 1;
       held.delete(name);
       this.versions.get(type)?.delete(name);
     }
@@ -138,14 +149,15 @@ class Sidecar {
     if (type === TYPE.LDS) this.firstListenersMs ??= now;
     this.ask(type, { response_nonce: nonce, ...(this.variant === 'sotw' && { version_info: message.version_info }) });
     if (EVERYTHING_OF.has(type)) this.follow();
-    if (this.readyMs === undefined && this.isReady()) this.readyMs = now;
+    const isReady = this.comesBack && this.variant === 'delta' ? removed.includes(PROBE) : this.isReady();
+    if (this.readyMs === undefined && isReady) this.readyMs = now;
   }
 
   /** Subscribes to what the clusters and listeners lead to. */
-  follow() {
+  follow(more = []) {
     const leadTo = [...this.held.get(TYPE.CDS).values(), ...this.held.get(TYPE.LDS).values()];
     for (const [type, names] of [
-      [TYPE.EDS, leadTo.flatMap(({ endpoints }) => endpoints)],
+      [TYPE.EDS, [...leadTo.flatMap(({ endpoints }) => endpoints), ...more, ...(this.wanted.get(TYPE.EDS).has(PROBE) ? [PROBE] : [])]],
       [TYPE.SDS, leadTo.flatMap(({ secrets }) => secrets)],
     ]) {
       const wanted = this.wanted.get(type);
@@ -165,7 +177,7 @@ class Sidecar {
   }
 
   isReady() {
-    const has = ([type, names]) => [...names].every((name) => this.held.get(type).has(name));
+    const has = ([type, names]) => [...names].every((name) => name === PROBE || this.held.get(type).has(name));
     return this.answered.has(TYPE.CDS) && this.answered.has(TYPE.LDS) && [...this.wanted].every(has);
   }
 
@@ -173,7 +185,7 @@ class Sidecar {
     const { stream, client } = this;
     this.stream = undefined;
     this.asked = undefined;
-    stream.cancel();
+    stream?.cancel();
     client.close();
   }
 }
@@ -212,8 +224,7 @@ const commands = {
     commands.mark();
     for (const sidecar of fleet) sidecar.connect(target, variant, recording);
     const end = performance.now() + limitMs;
-    // Whoever knows everything already is sent nothing when it comes back, and is ready.
-    while (!again && fleet.some(({ readyMs }) => readyMs === undefined) && performance.now() < end) await new Promise((done) => setTimeout(done, 10));
+    while (fleet.some(({ readyMs }) => readyMs === undefined) && performance.now() < end) await new Promise((done) => setTimeout(done, 10));
     await quiet(1500);
     if (recording) writeFileSync(record, JSON.stringify({ bodies: [...recording.bodies.keys()], streams: recording.streams }));
     const ready = sorted(fleet.map(({ readyMs }) => readyMs)).map((ms) => ms - seen.startMs);

@@ -44,7 +44,7 @@ try {
   const { changes, memory } = await churn(target);
   const report = await fleet.call('report');
   say(`${changes} changes; ${report.resources} resources sent, ${report.unchanged} of them as they were; ${report.removed} removed`);
-  check(report.ended === 0, `${report.ended} streams ended by themselves`);
+  check(report.ended === 0, `${report.ended} streams ended by themselves ${report.reasons.join('; ')}`);
   // The first third is for caches to fill.
   const settled = memory.slice(Math.floor(SAMPLES / 3));
   const half = Math.floor(settled.length / 2);
