@@ -27,11 +27,31 @@ export function readMeshDocument(file: MeshFile, looksLikeMesh: boolean): MeshDo
     return { problems: [{ code: 'empty-file', severity: 'error', message: 'the mesh file is empty', place: { file: file.path }, hint }], locate };
   }
   try {
-    return { value: document.toJS({ maxAliasCount: MOST_ALIASES }), problems: [], locate };
+    const value: unknown = document.toJS({ maxAliasCount: MOST_ALIASES });
+    const halved = SURROGATE_ESCAPE.test(file.text) ? pathOfHalfCharacter(value) : undefined;
+    return halved ? { problems: [halfCharacter(locate(halved))], locate } : { value, problems: [], locate };
   } catch (error) {
     if (!(error instanceof ReferenceError)) throw error;
     return { problems: [aliasProblem(error, file.path)], locate };
   }
+}
+
+const SURROGATE_ESCAPE = /\\u[dD][89a-fA-F]|\\U0000[dD][89a-fA-F]/;
+
+/** Where a text holds half of a surrogate pair. No UTF-8 can carry it, and so no message to Envoy. */
+function pathOfHalfCharacter(value: unknown): ValuePath | undefined {
+  if (typeof value === 'string') return value.isWellFormed() ? undefined : [];
+  if (typeof value !== 'object' || value === null) return undefined;
+  for (const [key, item] of Object.entries(value)) {
+    const inner = key.isWellFormed() ? pathOfHalfCharacter(item) : [];
+    if (inner) return [Array.isArray(value) ? Number(key) : key, ...inner];
+  }
+  return undefined;
+}
+
+function halfCharacter(place: Place): Problem {
+  const message = 'an escape stands for half a character (a lone surrogate)';
+  return { code: 'invalid-value', severity: 'error', message, place, hint: 'write the character itself' };
 }
 
 /** The library's message quotes the alias. */

@@ -27,6 +27,12 @@ describe('an intention in another case', () => {
   });
 });
 
+test('what is respelled still knows where it is written', () => {
+  const mesh = simulateUnchecked("{ services: [web, api, { name: API, id: api-2 }], intentions: ['WEB => Api: allow'] }").mesh;
+  expect(mesh.configEntries.get('service-intentions', 'api')?.place?.file).toBe('mesh.json');
+  expect(mesh.instances.map(({ place }) => place?.file)).toEqual(mesh.instances.map(() => 'mesh.json'));
+});
+
 test('instances that spell their service differently are one service with one identity', () => {
   const mesh = simulate("{ services: [web, api, { name: API, id: api-2 }], intentions: ['web => Api: allow'] }");
   expect(mesh.call({ from: 'web', to: 'api:80' })).toMatchObject({ outcome: 'reaches', instances: ['api', 'api-2'] });

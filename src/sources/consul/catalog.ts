@@ -18,8 +18,11 @@ const textList = z
   .transform((value) => value ?? []);
 const number = z
   .number()
+  .int()
+  .nonnegative()
   .nullish()
   .transform((value) => value ?? 0);
+const port = number.refine((value) => value <= 65_535);
 
 const catalogService = z.object({
   Kind: text,
@@ -29,11 +32,11 @@ const catalogService = z.object({
   Address: text,
   SocketPath: text,
   TaggedAddresses: z
-    .record(z.string(), z.object({ Address: text, Port: number }))
+    .record(z.string(), z.object({ Address: text, Port: port }))
     .nullish()
     .transform((value) => value ?? {}),
   Meta: textMap,
-  Port: number,
+  Port: port,
   Weights: z.object({ Passing: number, Warning: number }).nullish(),
   Proxy: z.unknown().optional(),
   Connect: z.object({ Native: z.boolean().nullish() }).nullish(),
@@ -83,7 +86,8 @@ const rawNodes = z.array(
   }),
 );
 
-const rawChecks = z.array(z.looseObject({ Node: z.string(), CheckID: z.string(), ServiceID: z.string().nullish(), Status: z.string() }));
+const rawCheck = z.looseObject({ Node: z.string(), CheckID: z.string(), ServiceID: z.string().nullish(), Status: z.string() });
+const rawChecks = z.array(rawCheck);
 
 /** Nodes of this datacenter; what peers export stands in the same answer. */
 export function parseNodes(input: unknown): readonly RawNode[] | undefined {
@@ -96,7 +100,7 @@ export function parseChecks(input: unknown): readonly RawCheck[] | undefined {
   return parsed.success ? parsed.data : undefined;
 }
 
-/** The checks that are not passing: all that has to be known of health. */
+/** The checks that are not passing: all that has to be known of health. What cannot be read says nothing. */
 export function failingChecks(nodes: readonly RawNode[]): readonly RawCheck[] {
-  return nodes.flatMap(({ Checks }) => (Checks ?? []).filter(({ Status }) => Status !== 'passing'));
+  return nodes.flatMap(({ Checks }) => (Checks ?? []).filter((check) => rawCheck.safeParse(check).success && check.Status !== 'passing'));
 }
