@@ -11,7 +11,7 @@ const tlsRequest = z.strictObject({ names: z.array(z.string().min(1)).min(1).max
 
 interface ProxyParameters {
   Params: { id: string };
-  Querystring: { node?: string };
+  Querystring: { node?: string; wanted?: string };
 }
 
 /** What only looks. */
@@ -22,7 +22,9 @@ export function readRoutes(app: FastifyInstance, api: AdminApi): void {
   };
   app.get('/v1/proxies', async () => ({ proxies: api.proxies() }));
   app.get<ProxyParameters>('/v1/proxies/:id', async ({ params, query }) => known(api.proxy(params.id, query.node), params.id));
-  app.get<ProxyParameters>('/v1/proxies/:id/config', async ({ params, query }) => known(api.proxyConfig(params.id, query.node), params.id));
+  app.get<ProxyParameters>('/v1/proxies/:id/config', async ({ params, query }) =>
+    known(api.proxyConfig(params.id, query.node, { wanted: query.wanted === 'true' }), params.id),
+  );
   app.get('/v1/problems', async () => ({ problems: api.problems() }));
   app.get('/v1/mesh', async () => api.mesh());
   app.get('/v1/ca/roots', async () => api.caRoots());

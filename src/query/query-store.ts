@@ -266,9 +266,12 @@ function inputsBehind(start: Cell | undefined): Question[] {
   return start ? [...cellsBehind(start)].filter(({ isInput }) => isInput).map(({ question }) => question) : [];
 }
 
+/** The cell with this very value, or else the last one that has it in a field: those further on only pass it on. */
 function findCell(start: Cell, value: unknown): Cell | undefined {
-  for (const cell of cellsBehind(start)) if (cell.outcome && 'value' in cell.outcome && cell.outcome.value === value) return cell;
-  return undefined;
+  const cells = [...cellsBehind(start)];
+  const valueIn = ({ outcome }: Cell) => (outcome && 'value' in outcome ? outcome.value : undefined);
+  const holds = (held: unknown) => typeof held === 'object' && held !== null && Object.values(held).includes(value);
+  return cells.find((cell) => valueIn(cell) === value) ?? cells.findLast((cell) => holds(valueIn(cell)));
 }
 
 /** A cell and everything that it was derived from, nearest first. */
