@@ -55,6 +55,7 @@ export function createMetrics(registry = new Registry()) {
     xdsRequestBytes: new Counter({ name: 'adsum_xds_request_bytes_total', help: 'Bytes of these', registers }),
     xdsResponses: new Counter({ name: 'adsum_xds_responses_total', help: 'Responses sent', registers }),
     xdsResponseBytes: new Counter({ name: 'adsum_xds_response_bytes_total', help: 'Bytes of these', registers }),
+    xdsSlowed: new Counter({ name: 'adsum_xds_slowed_total', help: 'Requests after which a client was read from more slowly', registers }),
     xdsRefused: new Counter({
       name: 'adsum_xds_refused_total',
       help: 'Streams and connections ended because of what their client did, by reason',

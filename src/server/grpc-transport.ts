@@ -16,6 +16,8 @@ export interface TransportContext {
   readonly inboundBytes: Budget;
   readonly limits: XdsLimits;
   readonly clock: Clock;
+  /** The client asks too often and is read from more slowly. */
+  readonly slowed: () => void;
   /** Ends the stream: the client went beyond a limit. */
   readonly refuse: (reason: RefusalReason, code: EndCode, message: string) => void;
 }
@@ -63,8 +65,10 @@ export class GrpcTransport implements StreamTransport {
     call.on('data', (message: Buffer) => {
       this.#waiting++;
       const wait = context.connection.pace.take(1 + message.length / 1024, context.clock.now());
-      if (wait > 0) this.#waitFor(wait);
-      else if (this.#waiting >= MOST_WAITING) this.#pause();
+      if (wait > 0) {
+        context.slowed();
+        this.#waitFor(wait);
+      } else if (this.#waiting >= MOST_WAITING) this.#pause();
       receive(message);
     });
   }

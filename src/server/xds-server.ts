@@ -134,7 +134,11 @@ export async function startXdsServer(options: XdsServerOptions): Promise<XdsServ
     const number = ++opened;
     metrics.xdsOpened.inc();
     const refuse = (reason: RefusalReason, code: EndCode, message: string) => stream.refuse(reason, code, message);
-    const transport = new GrpcTransport(call, { connection, inboundBytes: budgets.inboundBytes, limits, clock, refuse }, (message) => stream.receive(message));
+    const transport = new GrpcTransport(
+      call,
+      { connection, inboundBytes: budgets.inboundBytes, limits, clock, slowed: () => metrics.xdsSlowed.inc(), refuse },
+      (message) => stream.receive(message),
+    );
     const stream: XdsStream = new XdsStream(method, transport, { ...shared, connection, number, noncePrefix: `${life}-${number}-` });
     const close = () => {
       stream.close();

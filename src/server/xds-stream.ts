@@ -131,10 +131,10 @@ export class XdsStream implements CarriedStream {
     return !exhausted;
   }
 
-  /** A proxy's streams are counted by what it says it is, where it comes from and its token: nobody uses up what is another's. */
-  #countStream({ id, nodeName, peer, token }: ConnectedNode): boolean {
+  /** A proxy's streams are counted by what it says it is, where it comes from and what it proves: nobody uses up what is another's. */
+  #countStream({ id, nodeName, peer, token, certificate }: ConnectedNode): boolean {
     const { budgets } = this.#context;
-    const key = JSON.stringify([id, nodeName, peer.slice(0, peer.lastIndexOf(':')), token]);
+    const key = JSON.stringify([id, nodeName, peer.slice(0, peer.lastIndexOf(':')), token, certificate?.subjectAltName]);
     const exhausted = takeFrom([budgets.ofProxy(key).streams], 1);
     if (!exhausted) this.#proxyKey = key;
     else this.refuse('streams', 'RESOURCE_EXHAUSTED', `more than ${exhausted.limit} ${exhausted.what}`);
