@@ -104,8 +104,12 @@ function givenAddress(command: Command, io: CliIo): string | undefined {
 
 /** On this host adsum asks for none, so a token stays where it is: whoever else listens on that port would get it. */
 function tokenFor(url: string, command: Command, io: CliIo): string | undefined {
-  const token = command.optsWithGlobals<{ token?: string }>().token ?? io.env.CONSUL_HTTP_TOKEN;
-  if (!token || socketOf(url) !== undefined || isLoopbackHost(hostOf(url))) return undefined;
+  if (socketOf(url) !== undefined || isLoopbackHost(hostOf(url))) return undefined;
+  const flags = command.optsWithGlobals<{ token?: string; tokenFile?: string }>();
+  const inline = flags.token ?? (flags.tokenFile === undefined ? io.env.CONSUL_HTTP_TOKEN : undefined);
+  const file = flags.tokenFile ?? io.env.CONSUL_HTTP_TOKEN_FILE;
+  const token = inline || (file && readNamedFile(file, 'the file of the token').trim());
+  if (!token) return undefined;
   if (url.startsWith('http:')) io.err(`adsum: warning: the token goes to ${url} in clear text\n`);
   return token;
 }

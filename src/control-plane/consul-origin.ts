@@ -36,6 +36,9 @@ export async function openConsulOrigin(consul: ConsulTarget, { dataDir, clock, r
     random,
     logger,
     onReadings: (readings) => {
+      if (!readings.cluster.aclsEnabled && current?.cluster.aclsEnabled !== false) {
+        logger.warn({ consul: client.address }, 'Consul has no ACLs: whoever reaches xDS gets the private key of any service by naming a node id');
+      }
       current = readings;
       authority.update(readings.cluster.datacenter, readings.roots);
     },

@@ -1,6 +1,9 @@
+import { writeFileSync } from 'node:fs';
 import { createServer, type IncomingMessage } from 'node:http';
 import type { AddressInfo } from 'node:net';
+import path from 'node:path';
 import { expect, test } from 'vitest';
+import { temporaryFolder } from '../../feature/run-adsum.ts';
 import { cli } from './run-cli.ts';
 
 test('a token stays on this host, and is sent to others with a warning', async () => {
@@ -18,6 +21,9 @@ test('a token stays on this host, and is sent to others with a warning', async (
   const far = await cli(['proxies', '--admin-addr', `http://0.0.0.0:${port}`], { env });
   expect(far).toMatchObject({ status: 0, stderr: expect.stringContaining('the token goes to http://0.0.0.0') });
   await cli(['proxies', '--admin-addr', `http://0.0.0.0:${port}`, '--token', 'given'], { env });
-  expect(seen.map((headers) => headers['x-consul-token'])).toEqual([undefined, 'secret', 'given']);
+  const file = path.join(temporaryFolder(), 'token');
+  writeFileSync(file, 'in-a-file');
+  await cli(['proxies', '--admin-addr', `http://0.0.0.0:${port}`], { env: { CONSUL_HTTP_TOKEN_FILE: file } });
+  expect(seen.map((headers) => headers['x-consul-token'])).toEqual([undefined, 'secret', 'given', 'in-a-file']);
   server.close();
 });
