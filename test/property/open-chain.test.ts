@@ -5,11 +5,10 @@ import { type Hostile, hostileSettings, withSettings } from './hostile-settings.
 import { type Intruder, openChains } from './open-chains.ts';
 
 /**
- * Whatever escape hatches and extensions say, no chain lets in whom intentions deny. `OPEN_CHAIN_RUNS=1000000` looks longer, `OPEN_CHAIN_SEED`
- * elsewhere.
+ * Whatever escape hatches and extensions say, no chain lets in whom intentions deny. `node scripts/fuzz.mjs open-chain` looks longer.
  */
-const RUNS = Number(process.env.OPEN_CHAIN_RUNS ?? 800);
-const SEED = process.env.OPEN_CHAIN_SEED;
+const RUNS = Number(process.env.FUZZ_INPUTS ?? 800);
+const SEED = process.env.FUZZ_SEED;
 
 const WEB = 'spiffe://t.consul/ns/default/dc/dc1/svc/web';
 const INTRUDERS: readonly Intruder[] = [

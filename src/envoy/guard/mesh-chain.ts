@@ -26,6 +26,7 @@ export const TYPES = {
   connectionLimit: `${API}.filters.network.connection_limit.v3.ConnectionLimit`,
   tcpProxy: `${API}.filters.network.tcp_proxy.v3.TcpProxy`,
   httpRbac: `${API}.filters.http.rbac.v3.RBAC`,
+  jwtAuthn: `${API}.filters.http.jwt_authn.v3.JwtAuthentication`,
   grpcStats: `${API}.filters.http.grpc_stats.v3.FilterConfig`,
   grpcBridge: `${API}.filters.http.grpc_http1_bridge.v3.Config`,
   downstreamTls: `${API}.transport_sockets.tls.v3.DownstreamTlsContext`,
@@ -94,7 +95,8 @@ function httpFiltersFault(view: ProxyView, filters: readonly HttpFilter[]): stri
     return start >= 0 && sameMessage('envoy.extensions.filters.network.http_connection_manager.v3.HttpFilter', written, filter);
   });
   const rbac = expected.at(-1)?.typed_config as { '@type'?: string; rules?: Rbac } | undefined;
-  const authorizes = rbac?.['@type'] === TYPES.httpRbac && holds(rbac.rules, view.inbound.authorization);
+  const known = expected.every(({ typed_config }) => typed_config?.['@type'] === TYPES.jwtAuthn || typed_config?.['@type'] === TYPES.httpRbac);
+  const authorizes = known && rbac?.['@type'] === TYPES.httpRbac && holds(rbac.rules, view.inbound.authorization);
   if (!isExpected || !authorizes) return 'the authorization of requests is missing, or another filter comes before it';
   const names = new Set(expected.map(({ name }) => name));
   const twice = filters.filter(({ name }) => names.has(name)).length > names.size;
@@ -113,9 +115,10 @@ export function isGuardedAsBuilt({ inbound }: ProxyView, { filter_chains: chains
     const wanted: readonly string[] = isHttp(inbound.protocol) ? [SECRETS.roots, SECRETS.callers] : [SECRETS.callers];
     if (context?.['@type'] !== TYPES.downstreamTls || context.require_client_certificate !== true || !wanted.includes(verifies ?? '')) return false;
     const manager = filters.find(({ typed_config }) => typed_config?.['@type'] === TYPES.manager)?.typed_config as HttpConnectionManager | undefined;
-    const [first] = manager
-      ? (manager.http_filters ?? []).filter(({ typed_config }) => typed_config?.['@type'] === TYPES.httpRbac)
-      : filters.filter(({ typed_config }) => typed_config?.['@type'] === TYPES.networkRbac);
+    const before: readonly string[] = manager ? [...BEFORE_AUTHORIZATION, TYPES.jwtAuthn] : [];
+    const type = manager ? TYPES.httpRbac : TYPES.networkRbac;
+    const first = (manager ? (manager.http_filters ?? []) : filters).find(({ typed_config }) => !before.includes(typed_config?.['@type'] ?? ''));
+    if (first?.typed_config?.['@type'] !== type) return false;
     return holds((first?.typed_config as { rules?: Rbac } | undefined)?.rules, inbound.authorization);
   });
 }
