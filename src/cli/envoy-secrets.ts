@@ -16,7 +16,7 @@ export class EnvoySecrets {
     const { token, clientCertificate } = input;
     return {
       ...input,
-      ...(token && 'file' in token ? { token: { sds: this.#write('token.json', buildTokenSds(token.file)) } } : {}),
+      ...(token && 'file' in token ? { token: { ...token, sds: this.#write('token.json', buildTokenSds(token.file)) } } : {}),
       ...(clientCertificate
         ? { clientCertificate: { ...clientCertificate, sds: this.#write('certificate.json', buildCertificateSds(clientCertificate)) } }
         : {}),

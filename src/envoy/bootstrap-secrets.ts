@@ -8,9 +8,9 @@ import { typed } from '../proto/typed.ts';
 
 /**
  * Where Envoy has the token for its streams from. `inline`: in the bootstrap. `file`: a file, read when Envoy starts. `sds`: a file that
- * `buildTokenSds` wrote, which leads to the token's file; Envoy reads both again when they are replaced.
+ * `buildTokenSds` wrote, which leads to the token's `file`; Envoy reads it again when something is moved into that file's folder.
  */
-export type TokenSource = { readonly inline: string } | { readonly file: string } | { readonly sds: string };
+export type TokenSource = { readonly inline: string } | { readonly file: string; readonly sds?: string };
 
 /** PEM files. `sds`: a file that `buildCertificateSds` wrote, so that Envoy reads them again when they are replaced; otherwise once. */
 export interface ClientCertificateSource {
@@ -36,7 +36,7 @@ export function buildTokenFilters(token: TokenSource): HttpFilter[] {
           name: 'envoy.http.injected_credentials.generic',
           typed_config: typed('envoy.extensions.http.injected_credentials.generic.v3.Generic', {
             header: 'x-consul-token',
-            credential: 'sds' in token ? fromFile(TOKEN, token.sds) : { name: TOKEN },
+            credential: 'file' in token && token.sds !== undefined ? fromFile(TOKEN, token.sds, token.file) : { name: TOKEN },
           }),
         },
       }),
@@ -47,12 +47,12 @@ export function buildTokenFilters(token: TokenSource): HttpFilter[] {
 
 /** What stands in the bootstrap itself. */
 export function buildStaticSecrets(token: TokenSource | undefined): Secret[] {
-  if (!token || 'sds' in token) return [];
+  if (!token || ('file' in token && token.sds !== undefined)) return [];
   return [{ name: TOKEN, generic_secret: { secret: 'file' in token ? { filename: token.file } : { inline_string: token.inline } } }];
 }
 
 export function buildClientCertificate({ cert, key, sds }: ClientCertificateSource): CommonTlsContext {
-  if (sds !== undefined) return { tls_certificate_sds_secret_configs: [fromFile(CERTIFICATE, sds)] };
+  if (sds !== undefined) return { tls_certificate_sds_secret_configs: [fromFile(CERTIFICATE, sds, cert)] };
   return { tls_certificates: [{ certificate_chain: { filename: cert }, private_key: { filename: key } }] };
 }
 
@@ -67,6 +67,8 @@ export function buildCertificateSds({ cert, key }: ClientCertificateSource): obj
   return { resources: [typed('envoy.extensions.transport_sockets.tls.v3.Secret', { name: CERTIFICATE, tls_certificate })] };
 }
 
-function fromFile(name: string, path: string): SdsSecretConfig {
-  return { name, sds_config: { path_config_source: { path }, resource_api_version: 'V3' } };
+/** @param watched read again when something is moved into the folder of this file */
+function fromFile(name: string, path: string, watched: string): SdsSecretConfig {
+  const folder = watched.slice(0, Math.max(1, watched.lastIndexOf('/')));
+  return { name, sds_config: { path_config_source: { path, watched_directory: { path: folder } }, resource_api_version: 'V3' } };
 }

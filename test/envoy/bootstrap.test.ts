@@ -41,7 +41,7 @@ describe.each(envoys)('Envoy $version', ({ binary }) => {
     ['a Unix socket', { controlPlane: { kind: 'unix', path: '/run/adsum.sock' } }],
     ['a token and a node name', { token: { inline: 'secret' }, nodeName: 'vm-web' }],
     ['a token in a file', { token: { file: tokenFile } }],
-    ['a token in a file that is watched', { token: { sds: sdsFile } }],
+    ['a token in a file that is watched', { token: { file: tokenFile, sds: sdsFile } }],
   ])('accepts a control plane at %s', (_what, change) => {
     const result = spawnSync(binary, ['--mode', 'validate', '-l', 'warning', '-c', write({ ...base, ...change })], { encoding: 'utf8' });
     expect(result.stderr).toBe('');

@@ -54,7 +54,7 @@ test('the token travels as x-consul-token, and only when there is one', () => {
   expect(text({ inline: 'secret' })).toContain('"secrets":[{"name":"adsum_token","generic_secret":{"secret":{"inline_string":"secret"}}}]');
   expect(text({ inline: 'secret' }).split('secret"}').length).toBe(2);
   expect(text({ file: '/etc/t' })).toContain('"generic_secret":{"secret":{"filename":"/etc/t"}}');
-  expect(text({ sds: '/run/s' })).toContain('"path_config_source":{"path":"/run/s"}');
+  expect(text({ file: '/etc/adsum/t', sds: '/run/s' })).toContain('"path_config_source":{"path":"/run/s","watched_directory":{"path":"/etc/adsum"}}');
   expect(text()).not.toContain('x-consul-token');
 });
 
