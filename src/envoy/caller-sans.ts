@@ -1,6 +1,7 @@
 import type { envoy_extensions_transport_sockets_tls_v3_SubjectAltNameMatcher as SubjectAltNameMatcher } from '../proto/generated/types.ts';
 import type { Authorization } from '../topology/authorization.ts';
 import { ANY_SERVICE } from '../topology/intentions.ts';
+import { NOBODY } from './secret.ts';
 import { ANY_SEGMENT, escapeRegex, serviceIdentityRegex } from './spiffe-regex.ts';
 
 /**
@@ -21,9 +22,6 @@ export function callerSanMatchers(authorization: Authorization, trustDomain: str
   if (allowed.length === 0) return [NOBODY];
   return allowed.map(({ name }) => matchingService(escapeRegex(name), trustDomain));
 }
-
-/** No URI that a CA puts into a leaf is this one. */
-const NOBODY: SubjectAltNameMatcher = { san_type: 'URI', matcher: { exact: 'nobody:' } };
 
 function matchingService(service: string, trustDomain: string): SubjectAltNameMatcher {
   return { san_type: 'URI', matcher: { safe_regex: { regex: serviceIdentityRegex(trustDomain, service) } } };

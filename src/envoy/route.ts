@@ -9,6 +9,7 @@ import { type ChainRoute, type CompiledChain, chainNode, type ResolverNode, type
 import { envoyWeight } from '../topology/discovery-chain/flatten-splits.ts';
 import { isHttp } from '../topology/proxy-settings.ts';
 import { chainClusterName } from './chain-cluster.ts';
+import { RETRY_CONNECTING } from './connect-retries.ts';
 import { envoyDuration } from './duration.ts';
 import { buildHashPolicies } from './hash-policy.ts';
 import { buildHeaderChanges } from './header-changes.ts';
@@ -66,7 +67,7 @@ function buildRoute(chain: CompiledChain, { match, destination, next_node }: Cha
 /** Where requests go, and what they are spread by. */
 function actionOf(chain: CompiledChain, node: SplitterNode | ResolverNode): RouteAction {
   const hashPolicy = buildHashPolicies(node.load_balancer);
-  return { ...clustersOf(chain, node), retry_policy: CONNECT_FAILURES, ...(hashPolicy.length > 0 && { hash_policy: hashPolicy }) };
+  return { ...clustersOf(chain, node), retry_policy: RETRY_CONNECTING, ...(hashPolicy.length > 0 && { hash_policy: hashPolicy }) };
 }
 
 function clustersOf(chain: CompiledChain, node: SplitterNode | ResolverNode): RouteAction {
@@ -139,22 +140,6 @@ function retryPolicyOf(destination: Destination, failover: boolean): RetryPolicy
     ...(failover && { retry_priority: PREVIOUS_PRIORITIES }),
   };
 }
-
-/**
- * A request that found no connection was sent to nobody, so it may go to another instance: one that is registered before its sidecar
- * listens, or gone before its checks say so, then costs nobody a request.
- */
-const CONNECT_FAILURES: RetryPolicy = {
-  retry_on: 'connect-failure',
-  num_retries: 2,
-  retry_host_predicate: [
-    {
-      name: 'envoy.retry_host_predicates.previous_hosts',
-      typed_config: typed('envoy.extensions.retry.host.previous_hosts.v3.PreviousHostsPredicate', {}),
-    },
-  ],
-  host_selection_retry_max_attempts: 5,
-};
 
 const PREVIOUS_PRIORITIES: NonNullable<RetryPolicy['retry_priority']> = {
   name: 'envoy.retry_priorities.previous_priorities',

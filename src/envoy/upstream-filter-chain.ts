@@ -3,6 +3,7 @@ import { chainStatName, preparedQuerySni } from '../topology/names.ts';
 import { isHttp } from '../topology/proxy-settings.ts';
 import type { UpstreamView } from '../topology/proxy-view.ts';
 import { tcpClusterOf } from './chain-cluster.ts';
+import { CONNECT_ATTEMPTS } from './connect-retries.ts';
 import { buildHttpConnectionManager, buildSingleRoute } from './http-connection-manager.ts';
 import { statPrefix, UPSTREAM_STAT_PREFIX } from './names.ts';
 import type { BuildContext } from './resource.ts';
@@ -13,9 +14,6 @@ import { buildTcpProxy } from './tcp-proxy.ts';
 export function buildUpstreamFilterChain(context: BuildContext, upstream: UpstreamView): FilterChain {
   return { filters: [upstreamFilter(context, upstream)] };
 }
-
-/** As many as for a request, see route.ts. */
-const CONNECT_ATTEMPTS = 3;
 
 function upstreamFilter(context: BuildContext, upstream: UpstreamView): Filter {
   const { accessLogs, tracing } = context;
