@@ -1,3 +1,4 @@
+import { isNamedAfterService } from './entry-traits.ts';
 import type { Instance } from './instance.ts';
 import { type Place, placed } from './problem.ts';
 import type { ConfigEntry, EntryOfKind } from './schema/config-entry.ts';
@@ -58,21 +59,6 @@ function collectServiceNames(instances: readonly Instance[], entries: readonly C
     for (const [folded, name] of found) if (!spellings.has(folded)) spellings.set(folded, name);
   }
   return new ServiceNames(spellings);
-}
-
-const KINDS_OF_SERVICES: ReadonlySet<string> = new Set([
-  'service-defaults',
-  'service-intentions',
-  'service-resolver',
-  'service-router',
-  'service-splitter',
-  'terminating-gateway',
-  'ingress-gateway',
-  'api-gateway',
-]);
-
-function isNamedAfterService({ kind }: ConfigEntry): boolean {
-  return KINDS_OF_SERVICES.has(kind);
 }
 
 /** The instance with every service spelled as the mesh does; the very same object where it is already. */

@@ -1,4 +1,5 @@
 import { isIP } from 'node:net';
+import { takesVirtualIp } from '../mesh/entry-traits.ts';
 import type { Mesh } from '../mesh/mesh.ts';
 import { foldName } from '../mesh/service-names.ts';
 
@@ -54,7 +55,7 @@ export const NO_VIRTUAL_IPS: VirtualIpState = { assigned: {}, released: [], next
  */
 export function namesNeedingVirtualIp(mesh: Mesh): string[] {
   const names = new Set<string>();
-  for (const entry of mesh.configEntries) if (entryTakesVirtualIp(entry)) names.add(entry.name);
+  for (const entry of mesh.configEntries) if (takesVirtualIp(entry)) names.add(entry.name);
   for (const instance of mesh.instances) {
     if (instance.proxy && instance.kind === 'connect-proxy') names.add(instance.proxy.destination_service_name);
     else if (instance.connectNative) names.add(instance.service);
@@ -63,12 +64,6 @@ export function namesNeedingVirtualIp(mesh: Mesh): string[] {
     }
   }
   return [...names];
-}
-
-const KINDS_WITH_VIRTUAL_IP = new Set(['service-defaults', 'service-resolver', 'service-router', 'service-splitter', 'service-intentions']);
-
-function entryTakesVirtualIp(entry: { readonly kind: string; readonly name: string }): boolean {
-  return KINDS_WITH_VIRTUAL_IP.has(entry.kind) && entry.name !== '*';
 }
 
 /**

@@ -3,19 +3,6 @@ import { type ConfigEntry, type ConfigEntryKind, isConfigEntryKind } from '../..
 import { parseConfigEntry } from '../../mesh/schema/parse-config-entry.ts';
 import { parseTolerantly } from './parse-tolerantly.ts';
 
-/** Kinds that decide what a sidecar is given. Those of gateways other than terminating ones and of peering do not. */
-export const WATCHED_KINDS = [
-  'proxy-defaults',
-  'service-defaults',
-  'service-intentions',
-  'service-router',
-  'service-splitter',
-  'service-resolver',
-  'mesh',
-  'jwt-provider',
-  'terminating-gateway',
-] as const satisfies readonly ConfigEntryKind[];
-
 interface Known {
   /** The object it was read from: the same one again has the same content. */
   readonly item: unknown;

@@ -1,10 +1,10 @@
 import { setMaxListeners } from 'node:events';
+import { SERVED_KINDS } from '../../mesh/entry-traits.ts';
 import type { Mesh } from '../../mesh/mesh.ts';
 import type { Clock } from '../../runtime/clock.ts';
 import type { Logger } from '../../runtime/logger.ts';
 import { afterFailure, FIRST_QUERY } from './blocking-query.ts';
 import { failingChecks, parseChecks, parseNodes, type RawCheck, type RawNode } from './catalog.ts';
-import { WATCHED_KINDS } from './config-entry-reader.ts';
 import { type ConsulAnswer, type ConsulClient, ConsulError } from './consul-client.ts';
 import { ConsulMeshBuilder } from './consul-mesh-builder.ts';
 import { type ConsulCluster, type ConsulReadings, type ConsulRoots, parseCluster, parseRoots } from './consul-readings.ts';
@@ -83,7 +83,7 @@ class ConsulSource {
   }
 
   async run(): Promise<void> {
-    const watches = WATCHED_KINDS.map((kind) => this.#watch(`/config/${kind}`, {}, ({ body }) => this.#entries.set(kind, Array.isArray(body) ? body : [])));
+    const watches = SERVED_KINDS.map((kind) => this.#watch(`/config/${kind}`, {}, ({ body }) => this.#entries.set(kind, Array.isArray(body) ? body : [])));
     await Promise.all([
       ...watches,
       this.#watch('/connect/ca/roots', {}, ({ body }) => {
@@ -214,8 +214,8 @@ class ConsulSource {
   /** Puts together what is known and hands it over, if all of it is known and it differs from the last. */
   async #give(): Promise<void> {
     const [cluster, roots, nodes, checks] = [this.#cluster, this.#roots, this.#nodes, this.#checks];
-    if (!cluster || !roots || !nodes || !checks || this.#entries.size < WATCHED_KINDS.length) return;
-    const rawEntries = WATCHED_KINDS.flatMap((kind) => this.#entries.get(kind) ?? []);
+    if (!cluster || !roots || !nodes || !checks || this.#entries.size < SERVED_KINDS.length) return;
+    const rawEntries = SERVED_KINDS.flatMap((kind) => this.#entries.get(kind) ?? []);
     const read = this.#builder.read(nodes, checks.failing, rawEntries);
     await this.#virtualIps.ensure(virtualIpHolders(read.catalog, read.entries), this.#options.signal);
     const virtualIps = this.#virtualIps.known;

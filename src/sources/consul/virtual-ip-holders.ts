@@ -1,8 +1,7 @@
+import { takesVirtualIp } from '../../mesh/entry-traits.ts';
 import { foldName } from '../../mesh/service-names.ts';
 import type { CatalogInstances } from './catalog-reader.ts';
 import type { ReadEntries } from './config-entry-reader.ts';
-
-const KINDS: ReadonlySet<string> = new Set(['service-defaults', 'service-resolver', 'service-router', 'service-splitter', 'service-intentions']);
 
 /**
  * Every name that Consul gives a virtual IP, and the indexes at which what keeps it alive was created. Consul frees the address
@@ -19,7 +18,7 @@ export function virtualIpHolders(catalog: CatalogInstances, { entries, createInd
   };
   const gateways = new Map<string, string[]>();
   for (const [at, entry] of entries.entries()) {
-    if (KINDS.has(entry.kind) && entry.name !== '*') hold(entry.name, createIndexes[at] ?? 0);
+    if (takesVirtualIp(entry)) hold(entry.name, createIndexes[at] ?? 0);
     if (entry.kind === 'terminating-gateway')
       gateways.set(
         foldName(entry.name),
