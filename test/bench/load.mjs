@@ -275,6 +275,7 @@ function report() {
     p50: percentile(affected, 0.5),
     p99: percentile(affected, 0.99),
     ended: ended.streams,
+    reasons: [...ended.reasons],
   };
 }
 
