@@ -33,7 +33,11 @@ export function openFileMeshSource(options: FileMeshSourceOptions): MeshSource &
     load(sink) {
       if (sink.load(first)) {
         if (first.staleBecause) sink.markStale('the mesh files have errors; the copy from the last run is served', first.staleBecause);
-        else lastGood.save(first.files);
+        else {
+          lastGood.save(first.files);
+          // Before anybody is served: a crash from here on must find it.
+          lastGood.flush();
+        }
         return;
       }
       // What a full or read-only disk keeps from being served is new; what was served before needs nothing to be written.

@@ -73,7 +73,7 @@ export async function killAtRandom({ rounds, seed, log = () => {} }) {
       await adsum.kill();
       ending.abort();
       await Promise.all(work);
-    } else if (adsum.ended()) broken.add(`round ${round}: does not start again: ${adsum.output()}`);
+    } else if (adsum.ended() && told.trustDomain !== undefined) broken.add(`round ${round}: does not start again: ${adsum.output()}`);
     await adsum.kill();
     counts.kills += 1;
     writeMesh(random() < 0.15);
