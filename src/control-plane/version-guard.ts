@@ -5,7 +5,7 @@ import type { ProxyDirectory } from '../server/proxy-directory.ts';
 import type { AdmissionStatus, Refusal } from './admission.ts';
 import { Refusals } from './refusals.ts';
 
-/** Stands in front of everything else: an Envoy that is too old is turned away with the reason, one that is newer than any tried is named. */
+/** Stands in front of everything else: an Envoy that is too old is turned away with the reason, another one that adsum was not tried with is named. */
 export class VersionGuard implements AdmissionStatus {
   readonly #logger: Logger;
   readonly #refusals: Refusals;

@@ -71,15 +71,15 @@ test('Envoys that adsum was not tried with, in `adsum proxies` and /v1/proxies w
     );
     return status;
   };
-  const tooOld = 'Envoy 1.35.3 is too old: adsum was tried with 1.36 to 1.40, and an older one may ignore what protects a service';
-  expect(await connect('web-sidecar-proxy', [1, 35, 3])).toMatchObject({ code: grpc.status.INVALID_ARGUMENT, details: tooOld });
-  await connect('stranger', [1, 35, 3]);
+  const tooOld = 'Envoy 1.32.3 is too old: adsum was tried with 1.36 to 1.40, and one before 1.33 may ignore what protects a service';
+  expect(await connect('web-sidecar-proxy', [1, 32, 3])).toMatchObject({ code: grpc.status.INVALID_ARGUMENT, details: tooOld });
+  await connect('stranger', [1, 32, 3]);
   void connect('api-sidecar-proxy', [1, 41, 0]);
   await until(async () => ((await adsum.get('/v1/proxies/api-sidecar-proxy')).body as { state: string }).state === 'connected');
 
   const { out } = await runAdsum(['proxies', '--admin-addr', adsum.admin]);
-  expect(out).toMatch(/^web-sidecar-proxy on vm-web: disconnected\n {2}REFUSED at \S+, 127\.0\.0\.1:\d+: Envoy 1\.35\.3 is too old: /);
-  expect(out).toMatch(/^stranger: disconnected\n {2}REFUSED at \S+, \S+: Envoy 1\.35\.3 is too old: /m);
+  expect(out).toMatch(/^web-sidecar-proxy on vm-web: disconnected\n {2}REFUSED at \S+, 127\.0\.0\.1:\d+: Envoy 1\.32\.3 is too old: /);
+  expect(out).toMatch(/^stranger: disconnected\n {2}REFUSED at \S+, \S+: Envoy 1\.32\.3 is too old: /m);
   expect(out).toMatch(/^ {2}Envoy 1\.41\.0 at .*\n {4}WARNING: Envoy 1\.41\.0 is newer than any that adsum was tried with \(1\.36 to 1\.40\)\n/m);
   expect((await adsum.get('/v1/proxies/api-sidecar-proxy')).body).toMatchObject({
     streams: [{ envoy_version: '1.41.0', warning: expect.stringContaining('newer than any') }],

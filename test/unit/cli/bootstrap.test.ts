@@ -161,7 +161,7 @@ test('what is wrong with the binary is told apart, with a code and what to do', 
     chmodSync(path.join(folder, name), mode);
     return path.join(folder, name);
   };
-  expect(await run(fakeEnvoy('1.35.9'))).toMatch(/^adsum: envoy-too-old: .*Envoy 1\.35\.9 is too old: adsum was tried with .*\ninstall Envoy 1\.36 or later/m);
+  expect(await run(fakeEnvoy('1.32.9'))).toMatch(/^adsum: envoy-too-old: .*Envoy 1\.32\.9 is too old: adsum was tried with .*\ninstall Envoy 1\.36 or later/m);
   expect(await run('/bin/true')).toMatch(/^adsum: envoy-not-runnable: \/bin\/true is not Envoy/m);
   expect(await run(path.join(folder, 'none/envoy'))).toContain(
     `adsum: envoy-missing: --envoy-binary: ${folder}/none/envoy does not exist: there is no ${folder}/none\n`,

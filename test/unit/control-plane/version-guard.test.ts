@@ -33,14 +33,14 @@ test('one that was tried, and a client that says no version, are served without 
 
 test('one that is too old is turned away with the reason; the log has it once, and operators until it was mended', () => {
   const { connect, served, warnings, guard, clock } = setUp();
-  const reason = expect.stringContaining('Envoy 1.35.2 is too old: adsum was tried with 1.36 to 1.40');
+  const reason = expect.stringContaining('Envoy 1.32.2 is too old: adsum was tried with 1.36 to 1.40');
   for (let attempt = 0; attempt < 3; attempt++) {
-    expect(connect('web', [1, 35, 2])).toEqual([expect.stringMatching(/^INVALID_ARGUMENT: Envoy 1\.35\.2 is too old/)]);
+    expect(connect('web', [1, 32, 2])).toEqual([expect.stringMatching(/^INVALID_ARGUMENT: Envoy 1\.32\.2 is too old/)]);
     clock.advance(2000);
   }
   expect(warnings).toHaveLength(1);
   expect(guard.refusals()).toEqual([{ id: 'web', nodeName: undefined, peer: '10.0.0.1:5', reason, at: 5000 }]);
-  connect('web', [1, 34, 0]);
+  connect('web', [1, 31, 0]);
   expect(warnings).toHaveLength(2);
   connect('web', [1, 36, 0]);
   expect([served, guard.refusals()]).toEqual([['web'], []]);
@@ -51,6 +51,13 @@ test('a refusal that nobody repeats is no news after a while', () => {
   connect('web', [1, 20, 0]);
   clock.advance(10 * 60_000);
   expect(guard.refusals()).toEqual([]);
+});
+
+test('one that is older than any tried is served as long as it knows what protects a service, and the log says so', () => {
+  const { connect, served, warnings } = setUp();
+  expect(connect('web', [1, 34, 1])).toEqual([]);
+  expect(served).toEqual(['web']);
+  expect(warnings).toEqual(['an Envoy that adsum was not tried with is served: Envoy 1.34.1 is older than any that adsum was tried with (1.36 to 1.40)']);
 });
 
 test('one that is newer than any tried is served, and the log says so', () => {

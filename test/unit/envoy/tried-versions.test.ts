@@ -5,7 +5,9 @@ import { type EnvoyVersion, OLDEST_ENVOY, TRIED_ENVOYS, untriedEnvoy } from '../
 test.each<[EnvoyVersion, boolean | undefined]>([
   [[0, 99, 0], false],
   [[1, 9, 0], false],
-  [[1, 35, 99], false],
+  [[1, 32, 99], false],
+  [[1, 33, 0], true],
+  [[1, 35, 99], true],
   [[1, 36, 0], undefined],
   [[1, 38, 7], undefined],
   [[1, 40, 99], undefined],
