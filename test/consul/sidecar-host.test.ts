@@ -154,7 +154,8 @@ describe.skipIf(reason)(`a sidecar's host, with ACLs${reason ? ` (${reason})` : 
     expect(await ask(tokens.web, '/v1/mesh')).toBe(200);
     expect(await ask(tokens.narrow, '/v1/proxies/web-sidecar-proxy/config')).toBe(200);
     expect(await ask(tokens.web, '/v1/proxies/api-sidecar-proxy/config')).toBe(403);
-    for (const where of ['/healthz', '/readyz', '/metrics']) expect(await ask(undefined, where)).toBe(200);
+    for (const where of ['/healthz', '/readyz']) expect(await ask(undefined, where)).toBe(200);
+    expect([await ask(undefined, '/metrics'), await ask(tokens.adsum, '/metrics')]).toEqual([403, 200]);
     expect((await control.http({ host: '127.0.0.1', port: 18_001, path: '/v1/mesh' })).status).toBe(200);
   });
 });
