@@ -1,14 +1,19 @@
-import { untriedEnvoy } from '../envoy/tried-versions.ts';
+import { type EnvoyVersion, untriedEnvoy } from '../envoy/tried-versions.ts';
 import type { Clock } from '../runtime/clock.ts';
 import type { Logger } from '../runtime/logger.ts';
 import type { ProxyDirectory } from '../server/proxy-directory.ts';
 import type { AdmissionStatus, Refusal } from './admission.ts';
 import { Refusals } from './refusals.ts';
 
+/** Releases that the log names. A client may claim any, and each proxy is named in `adsum proxies` all the same. */
+const MOST_NAMED = 64;
+
 /** Stands in front of everything else: an Envoy that is too old is turned away with the reason, another one that adsum was not tried with is named. */
 export class VersionGuard implements AdmissionStatus {
   readonly #logger: Logger;
   readonly #refusals: Refusals;
+  /** Minor releases that the log has named: thousands of sidecars with the same Envoy are one line. */
+  readonly #named = new Set<string>();
 
   constructor({ clock, logger }: { readonly clock: Clock; readonly logger: Logger }) {
     this.#logger = logger;
@@ -26,11 +31,18 @@ export class VersionGuard implements AdmissionStatus {
           subscriber.end('INVALID_ARGUMENT', untried.reason);
           return { close() {} };
         }
-        if (untried) this.#logger.warn(fields, 'an Envoy that adsum was not tried with is served');
+        if (untried && this.#isNew(envoyVersion)) this.#logger.warn(fields, 'an Envoy that adsum was not tried with is served');
         this.#refusals.forget(node);
         return inner.connect(node, subscriber);
       },
     };
+  }
+
+  #isNew([major, minor]: EnvoyVersion): boolean {
+    const release = `${major}.${minor}`;
+    if (this.#named.has(release) || this.#named.size >= MOST_NAMED) return false;
+    this.#named.add(release);
+    return true;
   }
 
   held(): [] {

@@ -60,6 +60,26 @@ test('one that is older than any tried is served as long as it knows what protec
   expect(warnings).toEqual(['an Envoy that adsum was not tried with is served: Envoy 1.34.1 is older than any that adsum was tried with (1.36 to 1.40)']);
 });
 
+test('the log names each minor release once, however many proxies have it', () => {
+  const { connect, served, warnings } = setUp();
+  for (const [id, minor] of [
+    ['a', 34],
+    ['b', 34],
+    ['c', 41],
+    ['d', 41],
+  ] as const)
+    connect(id, [1, minor, 0]);
+  expect(served).toEqual(['a', 'b', 'c', 'd']);
+  expect(warnings).toEqual([expect.stringContaining('Envoy 1.34.0'), expect.stringContaining('Envoy 1.41.0')]);
+});
+
+test('the log names only so many releases, whatever clients claim', () => {
+  const { connect, served, warnings } = setUp();
+  for (let minor = 100; minor < 300; minor++) connect('web', [1, minor, 0]);
+  expect(served).toHaveLength(200);
+  expect(warnings).toHaveLength(64);
+});
+
 test('one that is newer than any tried is served, and the log says so', () => {
   const { connect, served, warnings } = setUp();
   expect(connect('web', [1, 41, 0])).toEqual([]);
